@@ -1,0 +1,1 @@
+"""What exists: frozen entities, ids and addresses, versioned JSON, the indexed snapshot. Pure."""

@@ -1,0 +1,68 @@
+"""Checks of single values: each returns the canonical form or raises `Invalid` with the value and the way out."""
+
+import ipaddress
+import re
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
+_DEVICE = re.compile(r"[^\s/:]{1,15}\Z")
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
+
+
+class Invalid(ValueError):
+    """A value that can't be: the message names it and says what would do."""
+
+
+def name(value: str, what: str) -> str:
+    """A name or id: 1 to 63 letters, digits, '_', '.', '-'; it becomes part of store keys."""
+    if not _NAME.match(value):
+        raise Invalid(
+            f"{what} {value!r} is not a name: use 1 to 63 letters, digits, '.', '_' or '-', beginning with a letter or digit"
+        )
+    return value
+
+
+def device(value: str) -> str:
+    """A network device's name as Linux takes it: 1 to 15 bytes (IFNAMSIZ), no '/', ':' or white space."""
+    if not _DEVICE.match(value) or len(value.encode()) > 15 or value in (".", ".."):
+        raise Invalid(f"device {value!r} is not a Linux interface name: 1 to 15 characters without '/', ':' and spaces")
+    return value
+
+
+def mac(value: str) -> str:
+    """A unicast MAC address in lower case with colons."""
+    text = value.lower().replace("-", ":")
+    if not _MAC.match(text):
+        raise Invalid(f"MAC {value!r} is not six bytes in hex: write it like 02:00:00:00:00:01")
+    if int(text[:2], 16) & 1:
+        raise Invalid(f"MAC {value!r} is a multicast address: clear the lowest bit of its first byte")
+    if text == "00:00:00:00:00:00":
+        raise Invalid(f"MAC {value!r} is no station's address: choose another or leave it out")
+    return text
+
+
+def ip(value: str, what: str = "address") -> IPAddress:
+    try:
+        return ipaddress.ip_address(value)
+    except ValueError:
+        raise Invalid(f"{what} {value!r} is not an IPv4 or IPv6 address: write it like 10.0.0.5 or fd00::5") from None
+
+
+def prefix(value: str) -> IPNetwork:
+    try:
+        return ipaddress.ip_network(value)
+    except ValueError as error:
+        way_out = "write it like 10.0.0.0/24 or fd00::/64"
+        if "host bits" in str(error):
+            way_out = f"did you mean {ipaddress.ip_network(value, strict=False)}?"
+        raise Invalid(f"prefix {value!r} is not a subnet: {way_out}") from None
+
+
+def multicast(value: str) -> IPAddress:
+    """A group that endpoints may subscribe to; link-local ranges that hosts use for themselves are left out."""
+    group = ip(value, "multicast group")
+    if not group.is_multicast:
+        raise Invalid(f"multicast group {value!r} is not a multicast address: use 224.0.0.0/4 or ff00::/8")
+    return group

@@ -1,0 +1,82 @@
+"""The contract of a reach plane: it carries (network, MAC, IPs) -> host from the owner to the hosts that care.
+
+Rule 1: the owner of an endpoint is the only writer of its record.
+Rule 2: two owners of one port: the higher `sequence` wins, at equal sequence the host with the greater name.
+Rule 3: a host that is declared dead has its endpoints withdrawn; one that returns has them back.
+Rule 4: `InSync` comes once everything that stood at the time of asking has been told; nobody deletes before.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import msgspec
+
+from plait.model.entities import Endpoint
+
+
+class Announced(msgspec.Struct, frozen=True, gc=False):
+    """`endpoint` now lives at `endpoint.host`; replaces what was said of this port before."""
+
+    endpoint: Endpoint
+
+
+class Withdrawn(msgspec.Struct, frozen=True, gc=False):
+    """The port lives nowhere that is known."""
+
+    network: str
+    port: str
+
+
+class InSync(msgspec.Struct, frozen=True, gc=False):
+    """All that was known of `network` has been told."""
+
+    network: str
+
+
+ReachEvent = Announced | Withdrawn | InSync
+
+
+class Interest:
+    """The networks whose endpoints a host wants to hear of; written by the agent, followed by planes."""
+
+    def __init__(self) -> None:
+        self._networks: frozenset[str] = frozenset()
+        self._changed = asyncio.Event()
+
+    @property
+    def networks(self) -> frozenset[str]:
+        return self._networks
+
+    def set(self, networks: frozenset[str]) -> None:
+        if networks != self._networks:
+            self._networks = networks
+            changed, self._changed = self._changed, asyncio.Event()
+            changed.set()
+
+    async def changed_from(self, seen: frozenset[str]) -> frozenset[str]:
+        """Wait until the networks differ from `seen`, and return them."""
+        while self._networks == seen:
+            await self._changed.wait()
+        return self._networks
+
+
+class Reach(Protocol):
+    """A plane. Its methods may raise `ReachUnavailable`; what was announced is asserted again by the caller."""
+
+    async def announce(self, endpoint: Endpoint) -> None:
+        """Tell that `endpoint` lives on this host. Announcing again what stands already costs nothing."""
+        ...
+
+    async def withdraw(self, endpoint: Endpoint) -> None:
+        """Tell that `endpoint` no longer lives on this host; other hosts' records are not touched."""
+        ...
+
+    def events(self, interest: Interest) -> AsyncIterator[ReachEvent]:
+        """What is known of the networks of `interest`, then every change. A network that leaves `interest` is forgotten
+        without events. Ends with `ReachUnavailable` when the plane can't go on; ask again then."""
+        ...
+
+
+class ReachUnavailable(Exception):
+    """The plane has no connection to its carrier; the message names it."""

@@ -1,0 +1,1 @@
+"""The store: where intent stands. `api.py` is the contract; every other file is a driver."""

@@ -1,0 +1,109 @@
+"""The layout of the store. Interest is a prefix, so every question an agent asks is one prefix.
+
+Ports do not stand below their network: an agent follows its networks, but of ports it needs its own only (`bound/`);
+the others' places come from a reach plane.
+"""
+
+ROOT = "plait/v1/"
+
+HOSTS = ROOT + "host/"
+INVENTORY = ROOT + "inventory/"
+HEALTH = ROOT + "health/"
+NETWORKS = ROOT + "net/"
+PORTS = ROOT + "port/"
+NAMES = ROOT + "name/"
+
+
+def host(name: str) -> str:
+    """The live record of a host, under its agent's lease."""
+    return HOSTS + name
+
+
+def inventory(host: str) -> str:
+    """A host that the cluster knows, whether it lives or not."""
+    return INVENTORY + host
+
+
+def health(host: str) -> str:
+    """What the host's agent says of itself, under its lease."""
+    return HEALTH + host
+
+
+def network_prefix(network: str) -> str:
+    """A network with its subnets: what every host with a port in it follows."""
+    return f"{NETWORKS}{network}/"
+
+
+def network(network: str) -> str:
+    return f"{NETWORKS}{network}/info"
+
+
+def subnet_prefix(network: str) -> str:
+    return f"{NETWORKS}{network}/subnet/"
+
+
+def subnet(network: str, subnet: str) -> str:
+    return f"{NETWORKS}{network}/subnet/{subnet}"
+
+
+def port_prefix(network: str) -> str:
+    return f"{PORTS}{network}/"
+
+
+def port(network: str, port: str) -> str:
+    return f"{PORTS}{network}/{port}"
+
+
+def bound_prefix(host: str) -> str:
+    """The ports of one host: its agent's starting point."""
+    return f"{ROOT}bound/{host}/"
+
+
+def bound(host: str, port: str) -> str:
+    return f"{ROOT}bound/{host}/{port}"
+
+
+def status_prefix(host: str) -> str:
+    return f"{ROOT}status/{host}/"
+
+
+def status(host: str, port: str) -> str:
+    """What the host's agent says of a port; only frontends look."""
+    return f"{ROOT}status/{host}/{port}"
+
+
+def reach_prefix(network: str) -> str:
+    return f"{ROOT}reach/{network}/"
+
+
+def reach(network: str, port: str, host: str) -> str:
+    """Where a port lives, said by the host that owns it (reach plane `watch`)."""
+    return f"{ROOT}reach/{network}/{port}/{host}"
+
+
+def name(kind: str, project: str, name: str) -> str:
+    return f"{NAMES}{kind}/{project}/{name}"
+
+
+def address_prefix(subnet: str) -> str:
+    return f"{ROOT}alloc/ip/{subnet}/"
+
+
+def address(subnet: str, address: str) -> str:
+    return f"{ROOT}alloc/ip/{subnet}/{address}"
+
+
+def mac(network: str, mac: str) -> str:
+    return f"{ROOT}alloc/mac/{network}/{mac}"
+
+
+VNIS = ROOT + "alloc/vni/"
+
+
+def vni(number: int) -> str:
+    return f"{VNIS}{number}"
+
+
+def cursor(space: str) -> str:
+    """Where the next search for a free number or address of `space` begins: a hint, never a truth."""
+    return f"{ROOT}cursor/{space}"
