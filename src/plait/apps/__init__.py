@@ -1,0 +1,23 @@
+"""Network functions, one a file: pure generators from what a lens shows to flows and groups.
+
+An app runs once for each thing of its kind (`station`, `network`, `switch`); what it asks the lens for is recorded, so
+that it runs again when, and only when, something of that changes. It never deletes: what it no longer yields is gone.
+"""
+
+from plait.apps import base, l2, multicast, port_security, resolve, transport
+from plait.apps.api import App
+
+APPS: tuple[App, ...] = (
+    App(1, "base", "switch", base.switch),
+    App(2, "transport", "network", transport.network),
+    App(3, "port_security", "station", port_security.station),
+    App(4, "resolve", "station", resolve.station),
+    App(5, "l2", "station", l2.station),
+    App(6, "multicast", "network", multicast.network),
+)
+"""All apps. Numbers are part of cookies on switches: never give one to another app."""
+
+APPS_BY_KIND: dict[str, tuple[App, ...]] = {
+    kind: tuple(app for app in APPS if app.kind == kind) for kind in ("switch", "network", "station")
+}
+APP_NAMES: dict[int, str] = {app.number: app.name for app in APPS}

@@ -1,0 +1,33 @@
+"""Where each MAC lives: on a port of this host, or behind a tunnel. Whatever is not known is dropped by the miss."""
+
+from collections.abc import Iterator
+
+from plait.flows.flow import Flow, flow
+from plait.flows.packets import mac_number
+from plait.flows.pipeline import Table
+from plait.flows.registers import NETWORK, OUT_PORT
+from plait.flows.vtep import tunnel_to
+from plait.model.view import Lens
+from plait.wire.openflow.actions import apply, goto, instructions
+from plait.wire.openflow.oxm import match
+
+_TO_DELIVER = goto(Table.DELIVER)
+_TO_TRANSPORT = goto(Table.TRANSPORT)
+
+
+def station(lens: Lens, id: str) -> Iterator[Flow]:
+    """The way to one station."""
+    station = lens.station(id)
+    if station is None:
+        return
+    network = lens.network(station.network)
+    if network is None:
+        return
+    if station.ofport is not None:
+        way = instructions(apply(OUT_PORT.set(station.ofport)), _TO_DELIVER)
+    else:
+        host = lens.host(station.host or "")
+        if host is None:
+            return
+        way = instructions(apply(tunnel_to(host.vtep)), _TO_TRANSPORT)
+    yield flow(Table.L2, 100, match(**NETWORK.is_(network.vni), eth_dst=mac_number(station.mac)), way)

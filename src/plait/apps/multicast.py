@@ -1,0 +1,51 @@
+"""Multicast goes to subscribers and nobody else: a group of the switch for each group that somebody listens to.
+
+The sender's host sends one copy to every subscriber of its own and one to every other host that has some; those hand it
+to their own only, because what came from a tunnel never leaves for one. Without subscribers there is no flow: a drop.
+"""
+
+from collections.abc import Iterator
+
+from plait.flows.flow import Flow, Group, flow
+from plait.flows.packets import ETH_IPV4, ETH_IPV6, ipv4_number, ipv6_number, multicast_mac
+from plait.flows.pipeline import Table
+from plait.flows.registers import NETWORK
+from plait.flows.vtep import tunnel_to
+from plait.model.view import Lens
+from plait.wire.openflow.actions import apply, group, output, resubmit
+from plait.wire.openflow.groups import ALL, bucket
+from plait.wire.openflow.oxm import match
+
+
+def network(lens: Lens, id: str) -> Iterator[Flow | Group]:
+    """The groups of one network that have subscribers, and the flows that lead to them."""
+    network = lens.network(id)
+    if network is None:
+        return
+    for address, members in lens.subscribers(id):
+        number = lens.group_number(id, address)
+        if number is None:
+            continue
+        here, there = set(), set()
+        for member in members:
+            station = lens.station(member)
+            if station is None:
+                continue
+            if station.ofport is not None:
+                here.add(station.ofport)
+            elif station.host is not None and (host := lens.host(station.host)) is not None:
+                there.add(host.vtep)
+        copies = [bucket(output(port)) for port in sorted(here)]
+        copies += [bucket(tunnel_to(vtep) + resubmit(Table.TRANSPORT)) for vtep in sorted(there)]
+        yield Group(number, ALL, b"".join(copies))
+        destination = (
+            {"eth_type": ETH_IPV6, "ipv6_dst": ipv6_number(address)}
+            if ":" in address
+            else {"eth_type": ETH_IPV4, "ipv4_dst": ipv4_number(address)}
+        )
+        yield flow(
+            Table.L2,
+            100,
+            match(**NETWORK.is_(network.vni), eth_dst=multicast_mac(address), **destination),
+            apply(group(number)),
+        )

@@ -1,0 +1,54 @@
+"""Numbers that packets carry, and addresses as the numbers that matches take."""
+
+from ipaddress import IPv6Address
+
+ETH_IPV4 = 0x0800
+ETH_ARP = 0x0806
+ETH_IPV6 = 0x86DD
+
+PROTO_ICMP = 1
+PROTO_UDP = 17
+PROTO_ICMPV6 = 58
+
+ARP_REQUEST = 1
+ARP_REPLY = 2
+
+ND_ROUTER_SOLICITATION = 133
+ND_ROUTER_ADVERTISEMENT = 134
+ND_NEIGHBOUR_SOLICITATION = 135
+ND_NEIGHBOUR_ADVERTISEMENT = 136
+ND_REDIRECT = 137
+
+ETHERNET_HEADER_BYTES = 14
+ALL_NODES_MAC = 0x333300000001
+ALL_NODES = 0xFF02 << 112 | 1
+LINK_LOCAL = 0xFE80 << 112
+
+
+def mac_number(mac: str) -> int:
+    """A canonical MAC address as 48 bits."""
+    return int(mac.replace(":", ""), 16)
+
+
+def ipv4_number(address: str) -> int:
+    """A canonical IPv4 address as 32 bits."""
+    a, b, c, d = address.split(".")
+    return int(a) << 24 | int(b) << 16 | int(c) << 8 | int(d)
+
+
+def ipv6_number(address: str) -> int:
+    """An IPv6 address as 128 bits."""
+    return int(IPv6Address(address))
+
+
+def link_local_number(mac: int) -> int:
+    """fe80::/64 with the modified EUI-64 of the MAC address (RFC 4291, appendix A)."""
+    high, low = mac >> 24, mac & 0xFFFFFF
+    return LINK_LOCAL | (high ^ 0x020000) << 40 | 0xFFFE << 24 | low
+
+
+def multicast_mac(address: str) -> int:
+    """The group MAC of an IP multicast address (RFC 1112, 6.4; RFC 2464, 7)."""
+    if ":" in address:
+        return 0x3333 << 32 | ipv6_number(address) & 0xFFFFFFFF
+    return 0x01005E << 24 | ipv4_number(address) & 0x7FFFFF

@@ -1,0 +1,14 @@
+"""The far end of a tunnel, as an action."""
+
+from functools import lru_cache
+
+from plait.flows.packets import ipv4_number, ipv6_number
+from plait.wire.openflow.actions import set_field
+
+
+@lru_cache(maxsize=4096)
+def tunnel_to(vtep: str) -> bytes:
+    """Send to this underlay address; the tunnel ports have `remote_ip=flow`."""
+    if ":" in vtep:
+        return set_field("tun_ipv6_dst", ipv6_number(vtep))
+    return set_field("tun_dst", ipv4_number(vtep))
