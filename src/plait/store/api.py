@@ -1,6 +1,6 @@
 """The contract of a store: a strongly consistent key-value space with revisions.
 
-Rule 1: a revision is a point in the history of the whole store; every commit makes the next one.
+Rule 1: a revision is a point in the history of the whole store; every commit that changes something makes the next one.
 Rule 2: the watch is a hint, the revision is the truth: a snapshot at a revision, then a watch from there, misses nothing.
 Rule 3: every write is a transaction of compares and writes; it happens whole or not at all.
 Rule 4: keys and prefixes are text, values are bytes; a prefix is scoped by characters, so end it with "/".
@@ -8,7 +8,7 @@ Rule 4: keys and prefixes are text, values are bytes; a prefix is scoped by char
 One contract suite (`tests/contract/`) decides whether a driver ships.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import NewType, Protocol
 
 import msgspec
@@ -113,6 +113,9 @@ class LeaseLost(StoreError):
 MAX_COMMIT_OPS = 120
 """Writes or compares that one commit may have (etcd allows 128 by default)."""
 
+MAX_COMMIT_BYTES = 1_000_000
+"""Keys and values that one commit may write, together (etcd allows 1.5 MiB for a request by default)."""
+
 
 class Store(Protocol):
     """A driver. Every method may raise `StoreUnavailable`; none blocks the event loop."""
@@ -128,16 +131,18 @@ class Store(Protocol):
     async def commit(self, compares: Sequence[Compare], writes: Sequence[Write]) -> Committed | Conflict:
         """All `writes`, if all `compares` hold. At most `MAX_COMMIT_OPS` of each; a key may be written once.
 
-        Raises LeaseLost if a `Put` names a lease that is gone, ValueError if the limits are broken.
+        Without an effect (no writes, or only deletes of absent keys) the revision stays as it is. Raises LeaseLost if a
+        `Put` names a lease that is gone, ValueError if the limits (`MAX_COMMIT_OPS`, `MAX_COMMIT_BYTES`) are broken.
         """
         ...
 
-    def watch(self, prefix: str, after: Revision) -> AsyncIterator[Batch]:
+    def watch(self, prefix: str, after: Revision) -> AsyncGenerator[Batch, None]:
         """Every change under `prefix` made after revision `after`, in order, each once.
 
-        Survives a short loss of the server by itself, from where it stood. Ends with `Compacted` when history is gone
-        (also for a watcher so slow that the driver would have to buffer without bound), with `StoreUnavailable` when the
-        server stays away. Leaving the iterator (aclose) frees everything.
+        Survives a short loss of the server by itself, from where it stood. Raises `Compacted` when the history it would
+        need is gone: a slow reader is never buffered for without bound, it reads on from the history, while there is
+        one. Raises `StoreUnavailable` when the server stays away; ends when the store is closed. Leave it by
+        `contextlib.aclosing` (or aclose), which frees everything at once.
         """
         ...
 

@@ -1,0 +1,91 @@
+"""From a store's URL to its driver."""
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from plait.store.api import Store, StoreError
+from plait.store.memory import MemoryStore
+
+FORMS = "memory:, sqlite:///var/lib/plait/plait.db, etcd://host:2379,host:2379, etcds://host:2379?ca=ca.pem"
+"""What a store URL can look like, for error texts and documentation."""
+
+PASSWORD_VARIABLE = "PLAIT_STORE_PASSWORD"
+"""The environment variable that holds the password, for a URL that names a user and no password."""
+
+_SQLITE_OPTIONS = ("synchronous",)
+_ETCD_OPTIONS = ("ca", "cert", "key", "password-file")
+_ETCD_PORT = 2379
+
+
+def open_store(url: str) -> Store:
+    """The store at `url`; nothing is opened or connected before its first use.
+
+    memory:                                  one process, for tests
+    sqlite:///path[?synchronous=normal]      a file that the processes of one machine share
+    etcd://[user[:password]@]h1:2379,h2:2379 a cluster without TLS
+    etcds://…?ca=file&cert=file&key=file     a cluster with TLS, and with a client certificate
+
+    etcd also takes ?password-file=file; a password that is in neither comes from PLAIT_STORE_PASSWORD. Raises
+    StoreError, without the password, if `url` is none of these or names a file that can't be read.
+    """
+    parts = _split(url)
+    match parts.scheme:
+        case "memory" if not (parts.netloc or parts.path or parts.query):
+            return MemoryStore()
+        case "sqlite" if parts.path and not parts.netloc:
+            return _open_sqlite(parts)
+        case "etcd" | "etcds" if parts.netloc and parts.path in ("", "/"):
+            return _open_etcd(parts)
+    raise _wrong(url)
+
+
+def without_password(url: str) -> str:
+    """`url` as it may be shown and logged."""
+    return re.sub(r"(//[^/?#]*?):[^/?#]*@", r"\1:***@", url)
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise _wrong(url, str(error)) from error
+
+
+def _wrong(url: str, reason: str = "") -> StoreError:
+    because = f" ({reason})" if reason else ""
+    return StoreError(f"store URL {without_password(url)!r} is none of: {FORMS}{because}")
+
+
+def _options(parts: SplitResult, allowed: tuple[str, ...]) -> dict[str, str]:
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    for name in options:
+        if name not in allowed:
+            raise StoreError(f"store URL has the option {name!r}, {parts.scheme}: takes {', '.join(allowed)}")
+    return options
+
+
+def _open_sqlite(parts: SplitResult) -> Store:
+    from plait.store.sqlite import SqliteStore
+
+    match _options(parts, _SQLITE_OPTIONS).get("synchronous", "full"):
+        case ("full" | "normal") as synchronous:
+            return SqliteStore(unquote(parts.path), synchronous=synchronous)
+        case other:
+            raise StoreError(f"store URL has synchronous={other!r}: use full or normal")
+
+
+def _open_etcd(parts: SplitResult) -> Store:
+    raise NotImplementedError
+
+
+def _read(path: str, what: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise StoreError(f"store URL: {what} {path}: {error.strerror}: name a readable file") from error
+
+
+def _environment_password() -> str | None:
+    return os.environ.get(PASSWORD_VARIABLE)

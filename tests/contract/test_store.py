@@ -1,0 +1,395 @@
+"""What every store driver must do: reading, committing, watching."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from plait.store.api import (
+    ABSENT,
+    MAX_COMMIT_BYTES,
+    MAX_COMMIT_OPS,
+    Batch,
+    Change,
+    Committed,
+    Compacted,
+    Conflict,
+    Delete,
+    KeyAt,
+    PrefixUnchanged,
+    Put,
+    Revision,
+    Store,
+    StoreError,
+)
+
+
+async def put(store: Store, key: str, value: bytes = b"v") -> Revision:
+    committed = await store.commit([], [Put(key, value)])
+    assert isinstance(committed, Committed)
+    return committed.revision
+
+
+async def changes_until(batches: AsyncIterator[Batch], key: str) -> list[Change]:
+    """Everything a watch tells, up to and with a change of `key`."""
+    changes: list[Change] = []
+    async for batch in batches:
+        changes += batch.changes
+        if any(change.key == key for change in batch.changes):
+            return changes
+    raise AssertionError(f"the watch ended before it told of {key}")
+
+
+async def test_a_snapshot_holds_what_was_written_and_the_revision_of_each_key(store, root):
+    first = await put(store, root + "a", b"1")
+    second = await put(store, root + "b", b"2")
+    snapshot = await store.snapshot(root)
+    assert {key: (item.value, item.revision) for key, item in snapshot.items.items()} == {
+        root + "a": (b"1", first),
+        root + "b": (b"2", second),
+    }
+    assert snapshot.revision == second > first
+
+
+async def test_a_prefix_ends_where_its_text_ends(store, root):
+    inside = [root + "net/", root + "net/1", root + "net/é", root + "net/\U0010ffff"]
+    outside = [root + "net", root + "net0", root + "nes/~", root + "Net/1", root + "net.", root + "other"]
+    for key in inside + outside:
+        await put(store, key)
+    assert set((await store.snapshot(root + "net/")).items) == set(inside)
+
+
+async def test_a_prefix_may_end_in_the_last_character_before_a_gap_of_unicode(store, root):
+    for key in ("a\ud7ff/x", "a\ud7ff", "a\ue000", "b"):
+        await put(store, root + key)
+    assert set((await store.snapshot(root + "a\ud7ff")).items) == {root + "a\ud7ff/x", root + "a\ud7ff"}
+
+
+async def test_the_empty_prefix_is_everything(store, root):
+    await put(store, root + "a")
+    await put(store, root + "\U0010ffff")
+    assert {root + "a", root + "\U0010ffff"} <= set((await store.snapshot("")).items)
+
+
+async def test_get_gives_those_keys_that_exist(store, root):
+    revision = await put(store, root + "a", b"1")
+    snapshot = await store.get([root + "a", root + "missing"])
+    assert set(snapshot.items) == {root + "a"}
+    assert snapshot.items[root + "a"].value == b"1"
+    assert snapshot.revision == revision
+    assert not (await store.get([])).items
+
+
+async def test_a_commit_without_effect_makes_no_revision(store, root):
+    before = await put(store, root + "a")
+    assert await store.commit([], [Delete(root + "never")]) == Committed(before)
+    assert await store.commit([KeyAt(root + "a", before)], []) == Committed(before)
+
+
+async def test_a_commit_is_done_whole_or_not_at_all(store, root):
+    revision = await put(store, root + "a")
+    writes = [Put(root + "x", b"1"), Put(root + "y", b"2"), Delete(root + "a")]
+    wrong = KeyAt(root + "a", Revision(revision + 1))
+    holds = KeyAt(root + "x", ABSENT)
+    assert await store.commit([holds, wrong], writes) == Conflict((wrong,))
+    assert set((await store.snapshot(root)).items) == {root + "a"}
+    done = await store.commit([holds, KeyAt(root + "a", revision)], writes)
+    assert isinstance(done, Committed)
+    snapshot = await store.snapshot(root)
+    assert {key: item.revision for key, item in snapshot.items.items()} == {
+        root + "x": done.revision,
+        root + "y": done.revision,
+    }
+
+
+async def test_a_conflict_names_exactly_the_compares_that_failed(store, root):
+    a = await put(store, root + "a")
+    b = await put(store, root + "p/b")
+    failing = (
+        KeyAt(root + "a", ABSENT),
+        KeyAt(root + "missing", a),
+        PrefixUnchanged(root + "p/", a),
+    )
+    holding = (
+        KeyAt(root + "a", a),
+        KeyAt(root + "missing", ABSENT),
+        PrefixUnchanged(root + "p/", b),
+        PrefixUnchanged(root + "empty/", Revision(1)),
+    )
+    conflict = await store.commit([*holding, *failing], [Put(root + "never", b"")])
+    assert isinstance(conflict, Conflict)
+    assert set(conflict.failed) == set(failing)
+    assert isinstance(await store.commit(holding, []), Committed)
+
+
+async def test_absent_holds_again_after_a_key_was_deleted(store, root):
+    await put(store, root + "a")
+    await store.commit([], [Delete(root + "a")])
+    assert isinstance(await store.commit([KeyAt(root + "a", ABSENT)], [Put(root + "a", b"2")]), Committed)
+
+
+async def test_a_prefix_is_unchanged_by_a_write_beside_it_and_changed_by_one_in_it(store, root):
+    await put(store, root + "net/1")
+    seen = (await store.snapshot(root + "net/")).revision
+    await put(store, root + "nettle")
+    unchanged = PrefixUnchanged(root + "net/", seen)
+    assert isinstance(await store.commit([unchanged], []), Committed)
+    await put(store, root + "net/2")
+    assert await store.commit([unchanged], []) == Conflict((unchanged,))
+
+
+async def test_of_two_that_saw_a_prefix_empty_one_may_fill_it(engine, root):
+    stores = [engine.open(), engine.open()]
+    for attempt in range(20):
+        prefix = f"{root}{attempt}/"
+        seen = [(await store.snapshot(prefix)).revision for store in stores]
+        outcomes = await asyncio.gather(
+            *(
+                store.commit([PrefixUnchanged(prefix, revision)], [Put(f"{prefix}{number}", b"")])
+                for number, (store, revision) in enumerate(zip(stores, seen, strict=True))
+            )
+        )
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Committed", "Conflict"]
+        assert len(await store_keys(stores[0], prefix)) == 1
+
+
+async def store_keys(store: Store, prefix: str) -> set[str]:
+    return set((await store.snapshot(prefix)).items)
+
+
+async def test_a_commit_takes_as_many_writes_and_compares_as_promised_and_no_more(store, root):
+    compares = [KeyAt(f"{root}{number}", ABSENT) for number in range(MAX_COMMIT_OPS)]
+    writes = [Put(f"{root}{number}", b"") for number in range(MAX_COMMIT_OPS)]
+    assert isinstance(await store.commit(compares, writes), Committed)
+    again = await store.commit(compares, writes)
+    assert again == Conflict(tuple(compares))
+    assert len(await store_keys(store, root)) == MAX_COMMIT_OPS
+    assert len((await store.get([write.key for write in writes])).items) == MAX_COMMIT_OPS
+    with pytest.raises(ValueError, match="121"):
+        await store.commit([], [*writes, Put(root + "more", b"")])
+    with pytest.raises(ValueError, match="121"):
+        await store.commit([*compares, KeyAt(root + "more", ABSENT)], [])
+    with pytest.raises(ValueError, match="121"):
+        await store.get([*(write.key for write in writes), root + "more"])
+
+
+async def test_big_values_pass_up_to_the_promised_size(store, root):
+    big = bytes(range(256)) * ((MAX_COMMIT_BYTES - 100) // 256)
+    seen = await put(store, root + "big", big)
+    assert (await store.get([root + "big"])).items[root + "big"].value == big
+    async with aclosing(store.watch(root, Revision(seen - 1))) as watch:
+        assert await changes_until(watch, root + "big") == [Change(root + "big", big)]
+    with pytest.raises(ValueError, match=str(MAX_COMMIT_BYTES)):
+        await store.commit([], [Put(root + "bigger", bytes(MAX_COMMIT_BYTES))])
+
+
+@pytest.mark.parametrize("key", ["", "a\0b", "a\ud800"])
+async def test_what_is_no_key_is_refused(store, key):
+    with pytest.raises(ValueError, match="key"):
+        await store.commit([], [Put(key, b"")])
+    with pytest.raises(ValueError, match="key"):
+        await store.get([key])
+
+
+async def test_a_key_may_be_written_once_in_a_commit(store, root):
+    with pytest.raises(ValueError, match="twice"):
+        await store.commit([], [Put(root + "a", b"1"), Delete(root + "a")])
+
+
+async def test_many_keys_are_one_snapshot(store, root):
+    for start in range(0, 3000, 100):
+        await store.commit([], [Put(f"{root}{start + number:05}", b"x" * 100) for number in range(100)])
+    assert await store_keys(store, root) == {f"{root}{number:05}" for number in range(3000)}
+
+
+async def test_a_watch_tells_every_change_under_its_prefix_in_order_and_no_other(store, root):
+    start = (await store.snapshot(root)).revision
+    await put(store, root + "in/a", b"1")
+    await put(store, root + "out", b"1")
+    await put(store, root + "in/a", b"2")
+    async with aclosing(store.watch(root + "in/", start)) as watch:
+        await store.commit([], [Put(root + "in/b", b"3"), Put(root + "inn", b"no"), Delete(root + "in/a")])
+        last = await put(store, root + "in/end")
+        changes = await changes_until(watch, root + "in/end")
+    assert [change for change in changes if change.key.endswith("a")] == [
+        Change(root + "in/a", b"1"),
+        Change(root + "in/a", b"2"),
+        Change(root + "in/a", None),
+    ]
+    assert {change.key for change in changes} == {root + "in/a", root + "in/b", root + "in/end"}
+    assert changes[-1] == Change(root + "in/end", b"v")
+    assert (await store.snapshot(root)).revision == last
+
+
+async def test_the_changes_of_one_commit_come_in_one_batch_at_its_revision(store, root):
+    start = (await store.snapshot(root)).revision
+    done = await store.commit([], [Put(f"{root}{number}", b"x" * 10_000) for number in range(90)])
+    async with aclosing(store.watch(root, start)) as watch:
+        batch = await anext(watch)
+    assert isinstance(done, Committed)
+    assert batch.revision == done.revision
+    assert len(batch.changes) == 90
+
+
+async def test_a_watch_after_a_revision_to_come_waits_for_it(store, root):
+    now = (await store.snapshot(root)).revision
+    async with aclosing(store.watch(root, Revision(now + 2))) as watch:
+        first = asyncio.ensure_future(anext(watch))
+        await put(store, root + "early-1")
+        await put(store, root + "early-2")
+        wanted = await put(store, root + "wanted")
+        assert await first == Batch(wanted, (Change(root + "wanted", b"v"),))
+
+
+async def test_a_watch_hears_of_commits_of_other_clients(engine, root):
+    reader, writer = engine.open(), engine.open()
+    start = (await reader.snapshot(root)).revision
+    async with aclosing(reader.watch(root, start)) as watch:
+        for number in range(50):
+            revision = await put(writer, f"{root}{number}")
+            assert await anext(watch) == Batch(revision, (Change(f"{root}{number}", b"v"),))
+
+
+async def test_snapshot_and_watch_together_miss_nothing_and_repeat_nothing(engine, root):
+    """Writers count keys up while readers join; every reader must see each count once and in order."""
+    writers = [engine.open() for _ in range(3)]
+    counts = 60
+
+    async def write(number: int, store: Store) -> None:
+        for count in range(counts):
+            await store.commit(
+                [], [Put(f"{root}{number}", str(count).encode()), Put(f"{root}x{number}", b"")]
+            )
+
+    async def read(store: Store, started_after: int) -> None:
+        while (snapshot := await store.snapshot(root)).revision < start + started_after:
+            pass
+        seen = {key: int(item.value) for key, item in snapshot.items.items() if item.value}
+        at = snapshot.revision
+        async with aclosing(store.watch(root, snapshot.revision)) as watch:
+            while min(seen.get(f"{root}{number}", -1) for number in range(len(writers))) < counts - 1:
+                batch = await anext(watch)
+                assert batch.revision > at
+                at = batch.revision
+                for change in batch.changes:
+                    if change.value:
+                        assert int(change.value) == seen.get(change.key, -1) + 1
+                        seen[change.key] = int(change.value)
+
+    readers = [engine.open() for _ in range(3)]
+    start = (await readers[0].snapshot(root)).revision
+    await asyncio.gather(
+        *(write(number, store) for number, store in enumerate(writers)),
+        *(read(store, 20 * number) for number, store in enumerate(readers)),
+    )
+
+
+async def test_counting_up_by_compare_and_swap_loses_no_update(engine, root):
+    stores = [engine.open() for _ in range(4)]
+    times = 25
+
+    async def count(store: Store) -> None:
+        done = 0
+        while done < times:
+            item = (await store.get([root + "n"])).items.get(root + "n")
+            seen, value = (ABSENT, 0) if item is None else (item.revision, int(item.value))
+            outcome = await store.commit([KeyAt(root + "n", seen)], [Put(root + "n", b"%d" % (value + 1))])
+            done += isinstance(outcome, Committed)
+
+    await asyncio.gather(*map(count, stores))
+    assert (await stores[0].get([root + "n"])).items[root + "n"].value == b"%d" % (len(stores) * times)
+
+
+async def test_many_watches_each_hear_their_own_prefix(store, root):
+    start = (await store.snapshot(root)).revision
+
+    async def hear(number: int) -> list[Change]:
+        async with aclosing(store.watch(f"{root}{number}/", start)) as watch:
+            return await changes_until(watch, f"{root}{number}/end")
+
+    hearing = [asyncio.ensure_future(hear(number)) for number in range(50)]
+    for number in range(50):
+        await store.commit([], [Put(f"{root}{number}/end", b""), Put(f"{root}{number}", b"")])
+    for number, changes in enumerate(await asyncio.gather(*hearing)):
+        assert changes == [Change(f"{root}{number}/end", b"")]
+
+
+async def test_a_watch_of_forgotten_history_says_so(store, root):
+    start = (await store.snapshot(root)).revision
+    await put(store, root + "a")
+    await put(store, root + "a")
+    last = await put(store, root + "b")
+    await store.compact(last)
+    with pytest.raises(Compacted, match="snapshot"):
+        async with aclosing(store.watch(root, start)) as watch:
+            await anext(watch)
+    async with aclosing(store.watch(root, last)) as watch:
+        revision = await put(store, root + "c")
+        assert (await anext(watch)).revision == revision
+
+
+async def test_compaction_harms_no_snapshot_and_no_compare(store, root):
+    a = await put(store, root + "a")
+    b = await put(store, root + "b")
+    await store.compact(b)
+    assert {key: item.revision for key, item in (await store.snapshot(root)).items.items()} == {
+        root + "a": a,
+        root + "b": b,
+    }
+    assert isinstance(await store.commit([KeyAt(root + "a", a), PrefixUnchanged(root, b)], []), Committed)
+
+
+async def test_a_reader_that_was_slow_while_history_lasted_misses_nothing(store, root):
+    start = (await store.snapshot(root)).revision
+    async with aclosing(store.watch(root, start)) as watch:
+        await put(store, root + "first")
+        assert (await anext(watch)).changes == (Change(root + "first", b"v"),)
+        for number in range(200):
+            await put(store, f"{root}{number:03}", b"x" * 1000)
+        changes = await changes_until(watch, root + "199")
+    assert [change.key for change in changes] == [f"{root}{number:03}" for number in range(200)]
+
+
+async def test_closing_the_store_ends_its_watches(engine, root):
+    store = engine.open()
+    start = (await store.snapshot(root)).revision
+
+    async def follow() -> int:
+        return len([batch async for batch in store.watch(root, start)])
+
+    following = asyncio.ensure_future(follow())
+    other = engine.open()
+    if other is not store:
+        await put(other, root + "a")
+    await asyncio.sleep(0)
+    await store.close()
+    assert await following <= 1
+    with pytest.raises(StoreError, match="closed"):
+        await store.snapshot(root)
+    await store.close()
+
+
+async def test_leaving_a_watch_leaves_the_others_alone(store, root):
+    start = (await store.snapshot(root)).revision
+    async with aclosing(store.watch(root, start)) as staying:
+        async with aclosing(store.watch(root, start)) as leaving:
+            await put(store, root + "a")
+            await anext(leaving)
+        await anext(staying)
+        revision = await put(store, root + "b")
+        assert (await anext(staying)).revision == revision
+
+
+async def test_a_watch_that_is_cancelled_while_it_waits_can_be_begun_again(store, root):
+    start = (await store.snapshot(root)).revision
+    for _ in range(3):
+        async with aclosing(store.watch(root, start)) as watch:
+            waiting = asyncio.ensure_future(anext(watch))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+    async with aclosing(store.watch(root, start)) as watch:
+        revision = await put(store, root + "a")
+        assert (await anext(watch)).revision == revision
