@@ -122,7 +122,7 @@ def set_field(name: str, value: int | bytes, mask: int | None = None) -> bytes:
     bits = field.bits if mask is None else field.action_bits
     if number >> bits or (mask is not None and mask >> bits):
         raise ValueError(f"set_field({name!r}, {number:#x}, {mask}) does not fit {bits} bits")
-    if mask is not None and mask != (1 << bits) - 1:
+    if mask is not None and mask != field.ones:
         return _masked_set(name, number, mask)
     if name == "in_port":
         return _SET_FIELD.pack(25, 16) + field.action_header + number.to_bytes(2, "big") + b"\0\0\0\0\0\0"

@@ -32,6 +32,7 @@ _ND: Prerequisites = (*_ICMP6, ("icmpv6_type", (135, 136)))
 _NS: Prerequisites = (*_ICMP6, ("icmpv6_type", (135,)))
 _NA: Prerequisites = (*_ICMP6, ("icmpv6_type", (136,)))
 _CT: Prerequisites = (("ct_state", ()),)
+_CT_TP: Prerequisites = (*_CT, *_IP, ("ct_nw_proto", (6, 17, 132)))
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,8 +195,8 @@ _nx("ct_nw_dst", 32, 121, (*_CT, *_IP4))
 _nx("ct_ipv6_src", 128, 122, (*_CT, *_IP6))
 _nx("ct_ipv6_dst", 128, 123, (*_CT, *_IP6))
 _nx("ct_nw_proto", 8, 119, (*_CT, *_IP), mask="none")
-_nx("ct_tp_src", 16, 124, (*_CT, *_IP))
-_nx("ct_tp_dst", 16, 125, (*_CT, *_IP))
+_nx("ct_tp_src", 16, 124, _CT_TP)
+_nx("ct_tp_dst", 16, 125, _CT_TP)
 _of("metadata", 64, 2)
 
 # In a match these stand for 32-bit registers, and the switch prints those; actions address them as they are.

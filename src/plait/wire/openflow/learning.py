@@ -15,7 +15,7 @@ TO_LOAD: Final = 1 << 11
 TO_OUTPUT: Final = 2 << 11
 
 _LEARN: Final = Struct("!HHHQHBxHH")
-_LEARN2: Final = Struct("!IHH")
+_LIMIT: Final = Struct("!IH2x")
 
 
 def learn(
@@ -35,18 +35,18 @@ def learn(
 
     `limit` bounds the flows learned (0: no bound); `result`, one bit, says whether there was room.
     """
+    extra = b""
+    if result is not None:
+        if result.bits != 1:
+            raise ValueError(f"the result of learn() is one bit, {result.field} gives {result.bits}")
+        flags |= WRITE_RESULT
+        extra = _LIMIT.pack(limit, result.ofs) + short_header(result)
+    elif limit:
+        extra = _LIMIT.pack(limit, 0)
     head = _LEARN.pack(
         idle_timeout_s, hard_timeout_s, priority, cookie, flags, table, fin_idle_timeout_s, fin_hard_timeout_s
     )
-    if not limit and result is None:
-        return nicira(16, head + b"".join(specs))
-    if result is None:
-        return nicira(45, head + _LEARN2.pack(limit, 0, 0) + b"".join(specs))
-    if result.bits != 1:
-        raise ValueError(f"the result of learn() is one bit, {result.field} gives {result.bits}")
-    head = head[:12] + (flags | WRITE_RESULT).to_bytes(2, "big") + head[14:]
-    bits = _LEARN2.pack(limit, result.ofs, 0) + short_header(result)
-    return nicira(45, head + bits + b"".join(specs))
+    return nicira(45 if extra else 16, head + extra + b"".join(specs))
 
 
 def learned_match(where: Bits, source: Bits | int) -> bytes:
