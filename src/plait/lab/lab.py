@@ -1,0 +1,231 @@
+"""A lab: a fabric, hosts joined by it, a store, and endpoints.
+
+    with Lab.up(hosts=3) as lab:
+        a, b = lab.endpoint("a", network="blue", host="h1"), lab.endpoint("b", network="blue", host="h2")
+        assert a.ping(b.address).lost == 0
+
+Leaving the block removes all. `Lab.up(stands=True)` makes one that outlives its process; `Lab.open` finds it.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from plait.lab import directory as directories
+from plait.lab import netns
+from plait.lab.capture import Capture
+from plait.lab.endpoint import Endpoint, Plug
+from plait.lab.errors import LabError, require
+from plait.lab.host import UNDERLAY_LINK, LabHost, host_commands
+from plait.lab.journal import Journal
+from plait.lab.settings import Settings
+
+_SETTINGS = "lab.json"
+_BRIDGE = "fabric"
+_ENDPOINTS = "endpoints"
+
+
+class Lab:
+    """A lab that stands. Made by `up` or found by `open`; `hosts` by name (`h1` ...)."""
+
+    def __init__(self, settings: Settings, directory: Path) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.directory = directory
+        self.journal = Journal(directory)
+        self.hosts = {
+            host.name: host
+            for host in (
+                LabHost(index, settings=settings, directory=directory, journal=self.journal)
+                for index in range(1, settings.hosts + 1)
+            )
+        }
+
+    @classmethod
+    def up(
+        cls,
+        name: str | None = None,
+        *,
+        hosts: int = 3,
+        store: str = "sqlite",
+        underlay_mtu_bytes: int = 1500,
+        v6_underlay: bool = False,
+        stands: bool = False,
+    ) -> "Lab":
+        """Make a lab, without agents yet. What killed labs left is removed first; on error nothing is left.
+
+        Raises LabError (not root, a tool missing, the name taken) and Invalid (a value out of range).
+        """
+        # Values are checked before anything is made, the name once it is known.
+        wanted = Settings(
+            name=name or "lab",
+            hosts=hosts,
+            store=store,
+            underlay_mtu_bytes=underlay_mtu_bytes,
+            v6_underlay=v6_underlay,
+        )
+        require(*(("etcd",) if store == "etcd" else ()))
+        directory = directories.claim(name)
+        url = f"sqlite://{directory / 'store.db'}"
+        settings = msgspec.structs.replace(wanted, name=directory.name, store_url=url, agents_store_url=url)
+        lab = cls(settings, directory)
+        try:
+            lab._make()
+            if stands:
+                lab.journal.stands()
+        except BaseException:
+            lab.down()
+            raise
+        return lab
+
+    @classmethod
+    def open(cls, name: str | None = None) -> "Lab":
+        """The lab `name`, or the only one there is. Raises LabError that names those there are."""
+        there = directories.labs()
+        if name is None and len(there) == 1:
+            name = there[0]
+        if name is None or name not in there:
+            asked = f"no lab {name!r}" if name else "no lab" if not there else "which lab?"
+            known = f"there are {', '.join(there)}" if there else "`plait lab up` makes one"
+            raise LabError(f"{asked}: {known}")
+        directory = directories.root() / name
+        try:
+            settings = msgspec.json.decode((directory / _SETTINGS).read_bytes(), type=Settings)
+        except (OSError, msgspec.DecodeError) as error:
+            raise LabError(
+                f"lab {name!r} is not complete ({error}): remove it with `plait lab down --name {name}`"
+            ) from None
+        return cls(settings, directory)
+
+    def __enter__(self) -> "Lab":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.down()
+
+    def down(self) -> None:
+        """End every process and remove every namespace and file of this lab."""
+        directories.remove(self.directory)
+
+    def host(self, name: str) -> LabHost:
+        try:
+            return self.hosts[name]
+        except KeyError:
+            raise LabError(
+                f"no host {name!r} in lab {self.name!r}: there are {', '.join(self.hosts)}"
+            ) from None
+
+    def plain_endpoint(
+        self,
+        name: str,
+        host: str,
+        *,
+        mac: str,
+        addresses: tuple[str, ...],
+        mtu_bytes: int = 1400,
+        dad: bool = False,
+    ) -> Endpoint:
+        """A container that no port stands behind: whoever asks plugs `endpoint.device` into a bridge.
+
+        `addresses` with prefix length. `dad` leaves duplicate address detection on (RFC 4862 section 5.4).
+        """
+        endpoint = self._new_endpoint(name, host)
+        endpoint.make()
+        endpoint.configure(Plug(mac=mac, addresses=addresses, mtu_bytes=mtu_bytes), dad=dad)
+        return endpoint
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        """All endpoints by name."""
+        return {
+            path.stem: self.find_endpoint(path.stem)
+            for path in sorted((self.directory / _ENDPOINTS).glob("*.json"))
+        }
+
+    def find_endpoint(self, name: str) -> Endpoint:
+        path = self._endpoint_path(name)
+        if not path.exists():
+            known = ", ".join(sorted(other.stem for other in path.parent.glob("*.json")))
+            raise LabError(
+                f"no endpoint {name!r} in lab {self.name!r}: there {f'are {known}' if known else 'is none'}"
+            )
+        return Endpoint.load(path, self)
+
+    def namespace_of(self, name: str) -> tuple[str, dict[str, str]]:
+        """Namespace and environment of a host or an endpoint. Raises LabError that names those there are."""
+        if name in self.hosts:
+            return self.hosts[name].namespace, self.hosts[name].env
+        if self._endpoint_path(name).exists():
+            return self.find_endpoint(name).namespace, {}
+        known = ", ".join((*self.hosts, *self.endpoints()))
+        raise LabError(f"no host or endpoint {name!r} in lab {self.name!r}: there are {known}")
+
+    def capture(self, *hosts: str) -> Capture:
+        """Start tcpdump on the underlay links of `hosts` (all without any)."""
+        return Capture.start(
+            {name: self.host(name).namespace for name in hosts or self.hosts},
+            link=UNDERLAY_LINK,
+            directory=self.directory,
+            journal=self.journal,
+        )
+
+    def _new_endpoint(self, name: str, host: str) -> Endpoint:
+        if name in self.hosts:
+            raise LabError(f"{name!r} is a host of lab {self.name!r}: choose another name for the endpoint")
+        return Endpoint.claim(self._endpoint_path(name), self, self.host(host))
+
+    def _endpoint_path(self, name: str) -> Path:
+        return self.directory / _ENDPOINTS / f"{name}.json"
+
+    def _make(self) -> None:
+        (self.directory / _ENDPOINTS).mkdir()
+        for namespace in self._namespaces():
+            if netns.exists(namespace):
+                raise LabError(
+                    f"network namespace {namespace} exists already: choose another name for the lab"
+                )
+            self.journal.namespace(namespace)
+        hosts = list(self.hosts.values())
+        netns.ip_batch(
+            [
+                f"netns add {self.settings.fabric}",
+                f"link add {_BRIDGE} netns {self.settings.fabric} type bridge",
+                *host_commands(hosts, settings=self.settings),
+            ]
+        )
+        self._join(hosts)
+        with ThreadPoolExecutor(max_workers=min(len(hosts), 8)) as pool:
+            # list() so that the first error is raised here.
+            list(pool.map(LabHost.start, hosts))
+        (self.directory / _SETTINGS).write_bytes(msgspec.json.encode(self.settings))
+
+    def _join(self, hosts: list[LabHost]) -> None:
+        """The fabric: one bridge that has all links, and an address of its own where the store may listen."""
+        settings = self.settings
+        # Only neighbours and tunnels belong on the underlay; router solicitations and MLD reports do not.
+        quiet: dict[str, int | str] = {} if settings.v6_underlay else {"ipv6/conf/all/disable_ipv6": 1}
+        quiet["ipv6/conf/default/accept_dad"] = 0
+        netns.ip_batch(
+            [
+                "link set lo up",
+                *(f"link set {host.name} master {_BRIDGE} up" for host in hosts),
+                f"link set {_BRIDGE} mtu {settings.underlay_mtu_bytes} up",
+            ],
+            namespace=settings.fabric,
+        )
+        netns.configure(settings.fabric, quiet, checksums_off=[_BRIDGE, *self.hosts])
+        address = f"{settings.underlay_address(0)}/{settings.underlay_prefix_length}"
+        nodad = " nodad" if settings.v6_underlay else ""
+        netns.ip_batch([f"addr add {address} dev {_BRIDGE}{nodad}"], namespace=settings.fabric)
+        for host in hosts:
+            netns.ip_batch(["link set lo up", f"link set {UNDERLAY_LINK} up"], namespace=host.namespace)
+            netns.configure(host.namespace, quiet, checksums_off=[UNDERLAY_LINK])
+
+    def _namespaces(self) -> Iterator[str]:
+        yield self.settings.fabric
+        for host in self.hosts.values():
+            yield host.namespace
