@@ -45,9 +45,12 @@ def mac(value: str) -> str:
 
 def ip(value: str, what: str = "address") -> IPAddress:
     try:
-        return ipaddress.ip_address(value)
+        address = ipaddress.ip_address(value)
     except ValueError:
         raise Invalid(f"{what} {value!r} is not an IPv4 or IPv6 address: write it like 10.0.0.5 or fd00::5") from None
+    if "%" in value:
+        raise Invalid(f"{what} {value!r} has a scope, which means something on one host only: leave out the '%...'")
+    return address
 
 
 def prefix(value: str) -> IPNetwork:

@@ -54,6 +54,11 @@ def port(network: str, port: str) -> str:
     return f"{PORTS}{network}/{port}"
 
 
+BOUND = ROOT + "bound/"
+STATUSES = ROOT + "status/"
+REACH = ROOT + "reach/"
+
+
 def bound_prefix(host: str) -> str:
     """The ports of one host: its agent's starting point."""
     return f"{ROOT}bound/{host}/"
@@ -81,8 +86,17 @@ def reach(network: str, port: str, host: str) -> str:
     return f"{ROOT}reach/{network}/{port}/{host}"
 
 
+def reach_of_port(network: str, port: str) -> str:
+    """All that hosts say of one port: more than one while it moves."""
+    return f"{ROOT}reach/{network}/{port}/"
+
+
 def name(kind: str, project: str, name: str) -> str:
     return f"{NAMES}{kind}/{project}/{name}"
+
+
+ALLOCATIONS = ROOT + "alloc/"
+CURSORS = ROOT + "cursor/"
 
 
 def address_prefix(subnet: str) -> str:
@@ -97,6 +111,14 @@ def mac(network: str, mac: str) -> str:
     return f"{ROOT}alloc/mac/{network}/{mac}"
 
 
+DEVICES = ROOT + "alloc/device/"
+
+
+def device(host: str, device: str) -> str:
+    """A host's interface that a port has: two ports can't have the same."""
+    return f"{DEVICES}{host}/{device}"
+
+
 VNIS = ROOT + "alloc/vni/"
 
 
@@ -106,4 +128,4 @@ def vni(number: int) -> str:
 
 def cursor(space: str) -> str:
     """Where the next search for a free number or address of `space` begins: a hint, never a truth."""
-    return f"{ROOT}cursor/{space}"
+    return CURSORS + space

@@ -1,0 +1,34 @@
+"""What can be wrong with a wish. Every message names the value; after the colon stands the way out."""
+
+
+class IntentError(Exception):
+    """The wish can't be granted as things stand; nothing was written."""
+
+    def __init__(self, problem: str, way_out: str) -> None:
+        super().__init__(f"{problem}: {way_out}")
+        self.problem = problem
+        self.way_out = way_out
+
+
+class NotFound(IntentError):
+    """There is no such thing in this project."""
+
+
+class Taken(IntentError):
+    """Somebody else has the name, address, MAC, VNI or device."""
+
+
+class InUse(IntentError):
+    """Others depend on the thing that was to go."""
+
+
+class Full(IntentError):
+    """No address or number is left."""
+
+
+class Stale(IntentError):
+    """The store changed under every attempt; trying again may well work."""
+
+
+class NotUp(IntentError):
+    """A port did not come up: its agent reported an error, or nothing in time."""

@@ -1,0 +1,28 @@
+"""What users ask for, as one object over a store: every frontend calls this and nothing below."""
+
+from plait.intent.hosts import Hosts
+from plait.intent.networks import Networks
+from plait.intent.ports import Ports
+from plait.intent.subnets import Subnets
+from plait.model import checks, numbers
+from plait.model.entities import DEFAULT_PROJECT
+from plait.model.numbers import Space
+from plait.store.api import Store
+
+
+class Intent:
+    """The networks, subnets and ports of one project, and the hosts of the cluster.
+
+    Every method raises `IntentError` (refused as things stand), `Invalid` (a value that can't be) or `StoreError`; then
+    nothing was written. After `StoreUnavailable` alone it is unknown whether it was: look before trying again.
+    """
+
+    def __init__(self, store: Store, *, project: str = DEFAULT_PROJECT, vnis: Space | None = None) -> None:
+        """`vnis`: those that networks are given without asking for one (default 4096 to 16777215)."""
+        checks.name(project, "project")
+        self.store = store
+        self.project = project
+        self.subnets = Subnets(store, project)
+        self.ports = Ports(store, project)
+        self.networks = Networks(store, project, vnis or numbers.vnis(), self.subnets, self.ports)
+        self.hosts = Hosts(store)

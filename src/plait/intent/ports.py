@@ -1,0 +1,174 @@
+"""Ports: where endpoints are plugged in."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from plait.intent import names, records
+from plait.intent.claimants import refuse_taken
+from plait.intent.creation import Creation, Views, known_host
+from plait.intent.deletion import delete_ports
+from plait.intent.draft import explicit_addresses
+from plait.intent.errors import IntentError
+from plait.intent.network_view import load
+from plait.intent.port_spec import PortSpec
+from plait.intent.transactions import Failed, Plan, carry_out, changed
+from plait.intent.waiting import wait_ports_up
+from plait.model import checks
+from plait.model.checks import Invalid
+from plait.model.codec import decode
+from plait.model.entities import FixedAddress, Port, PortStatus
+from plait.store import keys
+from plait.store.api import Compare, Delete, Store, Write
+
+_MAX_VIEWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports of one project.
+
+    Networks are remembered from one creation to the next: every commit compares that they still stand as remembered.
+    """
+
+    store: Store
+    project: str
+    _views: Views = field(default_factory=dict)
+
+    async def create(self, spec: PortSpec) -> Port:
+        """One new port: one read and one commit when the network was used before.
+
+        Raises NotFound (network, subnet, host), Taken (name, address, MAC, device), Full, Invalid.
+        """
+        return (await self.create_many([spec]))[0]
+
+    async def create_many(
+        self, specs: Sequence[PortSpec], *, on_progress: Callable[[int], None] | None = None
+    ) -> list[Port]:
+        """All of `specs` or, when one can't be made or the caller is cancelled, none. Raises as `create`.
+
+        `on_progress` is told how many exist so far.
+        """
+        remembered = dict(self._views)
+        if len(self._views) > _MAX_VIEWS:
+            self._views.clear()
+        try:
+            return await self._create_many(specs, on_progress)
+        except (IntentError, Invalid):
+            if all(spec.network not in remembered for spec in specs):
+                raise
+            self._views.clear()  # what was remembered may be why
+            return await self._create_many(specs, on_progress)
+
+    async def _create_many(
+        self, specs: Sequence[PortSpec], on_progress: Callable[[int], None] | None
+    ) -> list[Port]:
+        creation = Creation(self.store, self.project, self._views, on_progress=on_progress)
+        try:
+            return await creation.run(specs)
+        except BaseException:
+            await asyncio.shield(self.delete_all(list(creation.created.values())))
+            raise
+
+    async def get(self, ref: str) -> Port:
+        """By name or id. Raises NotFound."""
+        return (await names.resolve(self.store, Port, self.project, ref))[0]
+
+    async def delete_all(self, ports: Sequence[Port]) -> None:
+        """Remove those of `ports` that still exist."""
+        await delete_ports(self.store, ports, missing_is_fine=True)
+
+    async def wait_all_up(
+        self, ports: Sequence[Port], *, timeout_s: float, on_progress: Callable[[int], None] | None = None
+    ) -> list[PortStatus]:
+        """As `wait_up`, for many ports, in their order; `on_progress` is told how many are up so far."""
+        return await wait_ports_up(self.store, ports, timeout_s=timeout_s, on_progress=on_progress)
+
+    async def list(self, *, network: str | None = None, host: str | None = None) -> list[Port]:
+        """Those of the project, of one network, of one host, or both; by name."""
+        within = None if network is None else (await load(self.store, self.project, network)).network.id
+        if host is not None:
+            prefix = keys.bound_prefix(checks.name(host, "host"))
+        else:
+            prefix = keys.PORTS if within is None else keys.port_prefix(within)
+        found = [decode(Port, item.value) for item in (await self.store.snapshot(prefix)).items.values()]
+        return sorted(
+            (port for port in found if port.project == self.project and within in (None, port.network)),
+            key=lambda port: port.name,
+        )
+
+    async def set(
+        self,
+        ref: str,
+        *,
+        name: str | UnsetType = UNSET,
+        host: str | None | UnsetType = UNSET,
+        device: str | None | UnsetType = UNSET,
+        addresses: tuple[str, ...] | UnsetType = UNSET,
+        security: bool | UnsetType = UNSET,
+        multicast: tuple[str, ...] | UnsetType = UNSET,
+    ) -> Port:
+        """Change what is given; another `host` is a move, and raises the port's sequence.
+
+        Raises NotFound (port, host), Taken (name, address, device), Invalid.
+        """
+        plain: dict[str, Any] = {"name": name, "host": host, "device": device, "security": security}
+        changes = {field: value for field, value in plain.items() if value is not UNSET}
+        if multicast is not UNSET:
+            changes["multicast"] = tuple(str(checks.multicast(group)) for group in multicast)
+        last: Port | None = None
+
+        async def make(failed: Failed) -> Plan[Port]:
+            nonlocal last
+            if last is not None:
+                await refuse_taken(self.store, last, failed)
+            before, revision = await names.resolve(self.store, Port, self.project, ref)
+            compares: list[Compare] = []
+            after = msgspec.structs.replace(before, **changes)
+            if addresses is not UNSET:
+                view = await load(self.store, self.project, before.network)
+                fixed: tuple[FixedAddress, ...] = tuple(explicit_addresses(addresses, view))
+                after = msgspec.structs.replace(after, addresses=fixed)
+                compares.append(view.unchanged)
+            words: list[Write] = []
+            if after.host != before.host:
+                after = msgspec.structs.replace(after, sequence=before.sequence + 1)
+                compares.extend(await self._known(after.host))
+                words.extend([Delete(keys.status(before.host, before.id))] if before.host is not None else [])
+            last = after
+            key = keys.port(before.network, before.id)
+            more, writes = changed(
+                records.of_port(before), records.of_port(after), key=key, revision=revision
+            )
+            return Plan(after, (*compares, *more), (*writes, *words))
+
+        return await carry_out(self.store, make, f"port {ref!r}")
+
+    async def delete(self, ref: str) -> Port:
+        """Remove a port and free all that it had. Raises NotFound."""
+        port = await self.get(ref)
+        await delete_ports(self.store, [port], missing_is_fine=False)
+        return port
+
+    async def status(self, port: Port) -> PortStatus | None:
+        """What the port's host last said of it, if that was of this sequence."""
+        if port.host is None:
+            return None
+        key = keys.status(port.host, port.id)
+        item = (await self.store.get([key])).items.get(key)
+        status = None if item is None else decode(PortStatus, item.value)
+        return status if status is not None and status.sequence == port.sequence else None
+
+    async def wait_up(self, port: Port, *, timeout_s: float) -> PortStatus:
+        """Wait for the agent's `up`. Raises NotUp with the agent's reason, or with what is missing after `timeout_s`."""
+        return (await wait_ports_up(self.store, [port], timeout_s=timeout_s))[0]
+
+    async def _known(self, host: str | None) -> Sequence[Compare]:
+        if host is None:
+            return []
+        found = (await self.store.get([keys.inventory(host), keys.host(host)])).items
+        return [await known_host(self.store, host, found)]
