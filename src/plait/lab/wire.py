@@ -1,0 +1,60 @@
+"""A device of a namespace, frame by frame: what is sent is sent as it is, what arrives is seen as it is (packet(7))."""
+
+import select
+import socket
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from plait.lab import netns
+from plait.lab.errors import LabError
+
+_ETH_P_ALL = 3
+_PACKET_OUTGOING = 4
+_SO_RCVBUFFORCE = 33
+
+
+class Wire:
+    """An open device. Frames that arrive are kept from the moment of opening on."""
+
+    def __init__(self, namespace: str, device: str = "eth0") -> None:
+        self._name = f"{device} in {namespace}"
+        self._socket = netns.inside(namespace, lambda: _open(device))
+
+    def __enter__(self) -> "Wire":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def send(self, *frames: bytes) -> None:
+        for frame in frames:
+            self._socket.send(frame)
+
+    def until(self, is_last: Callable[[bytes], bool], *, timeout_s: float = 10) -> list[bytes]:
+        """All frames that arrived, up to the first for which `is_last` holds, which is the last of the list.
+
+        Packets between two endpoints are not reordered, so one that follows is proof that an earlier one will not
+        come. Raises LabError after `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        seen = []
+        while (left_s := deadline - time.monotonic()) > 0:
+            if not select.select([self._socket], [], [], left_s)[0]:
+                break
+            frame, address = self._socket.recvfrom(65535)
+            if address[2] == _PACKET_OUTGOING:
+                continue
+            seen.append(frame)
+            if is_last(frame):
+                return seen
+        raise LabError(f"{self._name}: {len(seen)} frames in {timeout_s:g} s, but not the one waited for")
+
+
+def _open(device: str) -> socket.socket:
+    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
+    raw.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 8 << 20)
+    raw.bind((device, 0))
+    return raw
