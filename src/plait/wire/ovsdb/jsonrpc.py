@@ -15,8 +15,9 @@ from plait.wire.errors import MalformedMessage
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
-# Possessive, hence linear. No repetition may fail behind its first byte: Python 3.11 then loses its place. So a
-# string that is cut off matches too, up to the buffer's end, and leaves the group `cut` (or `half`, a lone backslash).
+# Possessive, hence linear. No repetition may fail behind its first byte: Python 3.11 then loses its place. So
+# a string that is cut off matches too, to the buffer's end, and leaves the group `cut` (and `half`, if it
+# ends in a lone backslash).
 _STRING = rb'(?:[^"\\]++|\\(?:.|(?P<half>\Z)))*+'
 _TO_BRACE = re.compile(rb'(?:[^"{}]++|"' + _STRING + rb'(?:"|(?P<cut>\Z)))*+', re.DOTALL)
 _TO_QUOTE = re.compile(_STRING, re.DOTALL)

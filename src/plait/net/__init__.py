@@ -1,0 +1,1 @@
+"""The shells: where pure cores meet sockets."""
