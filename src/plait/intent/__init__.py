@@ -1,7 +1,19 @@
 """What frontends call: wishes checked, claimed and written whole, whoever else is writing."""
 
+from plait.intent.audit import audit
 from plait.intent.errors import Full, IntentError, InUse, NotFound, NotUp, Stale, Taken
 from plait.intent.intent import Intent
 from plait.intent.port_spec import PortSpec
 
-__all__ = ["Full", "InUse", "Intent", "IntentError", "NotFound", "NotUp", "PortSpec", "Stale", "Taken"]
+__all__ = [
+    "Full",
+    "InUse",
+    "Intent",
+    "IntentError",
+    "NotFound",
+    "NotUp",
+    "PortSpec",
+    "Stale",
+    "Taken",
+    "audit",
+]

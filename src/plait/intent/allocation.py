@@ -90,7 +90,7 @@ class Search:
             self._unavailable.update(each for each in run if self._key(each) in claimed)
             free = [each for each in run if each not in self._unavailable]
             if free:
-                self._position = free[random.randrange(min(len(free), 2**self._collisions))] - 1
+                self._position = free[random.randrange(min(len(free), 2 ** (self._collisions - 1)))] - 1
                 return
             await self._read_all()
             self._position = number
