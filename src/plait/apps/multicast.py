@@ -13,7 +13,7 @@ from plait.flows.registers import NETWORK
 from plait.flows.vtep import tunnel_to
 from plait.model.view import Lens
 from plait.wire.openflow.actions import apply, group, output, resubmit
-from plait.wire.openflow.groups import ALL, bucket
+from plait.wire.openflow.mods import GroupType, bucket
 from plait.wire.openflow.oxm import match
 
 
@@ -37,7 +37,7 @@ def network(lens: Lens, id: str) -> Iterator[Flow | Group]:
                 there.add(host.vtep)
         copies = [bucket(output(port)) for port in sorted(here)]
         copies += [bucket(tunnel_to(vtep) + resubmit(Table.TRANSPORT)) for vtep in sorted(there)]
-        yield Group(number, ALL, b"".join(copies))
+        yield Group(number, GroupType.ALL, b"".join(copies))
         destination = (
             {"eth_type": ETH_IPV6, "ipv6_dst": ipv6_number(address)}
             if ":" in address

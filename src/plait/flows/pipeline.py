@@ -15,7 +15,8 @@ from enum import IntEnum
 import msgspec
 
 from plait.flows.flow import Flow
-from plait.wire.openflow.actions import Goto, decode_instructions
+from plait.wire.openflow.decode import decode_instructions
+from plait.wire.openflow.parsed import GotoTable
 from plait.wire.openflow.oxm import decode_match
 
 
@@ -119,7 +120,7 @@ def check(flow: Flow) -> None:
     if undeclared:
         raise Undeclared(f"{flow}: {declaration.table.name} does not match {', '.join(sorted(undeclared))}")
     for part in decode_instructions(flow.instructions):
-        if isinstance(part, Goto) and part.table not in declaration.leads_to:
+        if isinstance(part, GotoTable) and part.table not in declaration.leads_to:
             raise Undeclared(f"{flow}: {declaration.table.name} does not lead to table {part.table}")
 
 

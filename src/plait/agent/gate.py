@@ -1,0 +1,47 @@
+"""When is the view complete? When everybody who was asked has told all that stood at the time of asking.
+
+Deletes wait for this, never for seconds (DESIGN.md, rule 4).
+"""
+
+import asyncio
+from collections.abc import Callable
+
+
+class Gate:
+    """Opens once, when nothing is awaited any more. What is awaited may name more while the gate is closed."""
+
+    def __init__(self) -> None:
+        self._awaited: set[str] = set()
+        self._opened = asyncio.Event()
+        self._on_ready: Callable[[], None] = lambda: None
+
+    @property
+    def is_open(self) -> bool:
+        return self._opened.is_set()
+
+    @property
+    def awaited(self) -> frozenset[str]:
+        """What is still missing, for people."""
+        return frozenset(self._awaited)
+
+    def on_ready(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the last awaited source has told all."""
+        self._on_ready = callback
+
+    def wait_for(self, *sources: str) -> None:
+        if not self.is_open:
+            self._awaited.update(sources)
+
+    def told(self, *sources: str) -> None:
+        """These have told all they know."""
+        if self.is_open or not self._awaited.intersection(sources):
+            return
+        self._awaited.difference_update(sources)
+        if not self._awaited:
+            self._on_ready()
+
+    def open(self) -> None:
+        self._opened.set()
+
+    async def opened(self) -> None:
+        await self._opened.wait()

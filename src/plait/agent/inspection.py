@@ -1,0 +1,152 @@
+"""What the agent tells about itself over its socket: how it stands, its flows, and whether everything agrees."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from plait.agent.engine import Engine
+from plait.agent.presence import Presence
+from plait.agent.programming import Programming, actual
+from plait.agent.reporting import Reporting
+from plait.apps import APP_NAMES
+from plait.compile import FlowEntry, app_of, compile_all
+from plait.flows.flow import Flow, Group
+from plait.flows.pipeline import table_name
+from plait.model.entities import Endpoint, LiveHost, Network, Port
+from plait.net.appctl import appctl
+from plait.wire.openflow.text import instructions_text, match_text
+
+Answer = dict[str, Any]
+Handler = Callable[[Answer], Awaitable[object]]
+
+
+class NotNow(Exception):
+    """The agent can't answer this at present; the text says why."""
+
+
+class Inspection:
+    """The calls of the agent's socket. None of them changes anything."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        programming: Programming,
+        reporting: Reporting,
+        presence: Presence,
+        *,
+        bridge: str,
+        appctl_target: str,
+    ) -> None:
+        self._engine = engine
+        self._programming = programming
+        self._reporting = reporting
+        self._presence = presence
+        self._bridge = bridge
+        self._appctl_target = appctl_target
+
+    def handlers(self) -> Mapping[str, Handler]:
+        return {"status": self.status, "flows": self.flows, "audit": self.audit, "ofproto_trace": self.ofproto_trace}
+
+    async def status(self, request: Answer) -> Answer:
+        """How it stands: parts, counts, what is awaited, what is pending or refused."""
+        view, switch = self._engine.view, self._engine.switch
+        return {
+            "host": view.host,
+            "components": self._presence.components,
+            "awaited": sorted(self._engine.gate.awaited),
+            "ports": self._reporting.counts(),
+            "networks": view.count(Network),
+            "hosts": view.count(LiveHost),
+            "endpoints": view.count(Endpoint),
+            "own_ports": view.count(Port),
+            "flows": len(self._engine.compiler.flows),
+            "groups": len(self._engine.compiler.groups),
+            "pending": switch.pending,
+            "refused": len(switch.refusals),
+            "sent": self._programming.sent,
+            "repaired": self._programming.repaired,
+            "conflicts": [
+                {"flow": str(Flow(key, b"")) if isinstance(key, bytes) else f"group {key}", "owners": [o.id for o in owners]}
+                for key, owners in self._engine.compiler.conflicts().items()
+            ],
+        }
+
+    async def flows(self, request: Answer) -> Answer:
+        """Every desired flow with its table's name, app and owner, and the counters of the switch."""
+        connection = self._programming.connection
+        counters = {}
+        if connection is not None:
+            for stats in await connection.dump_flows():
+                counters[actual(stats).key] = (stats.packet_count, stats.byte_count)
+        rows = []
+        for key, entry in sorted(self._engine.compiler.flows.items()):
+            packets, octets = counters.get(key, (None, None))
+            rows.append(
+                {
+                    **_described(key, entry),
+                    "packets": packets,
+                    "bytes": octets,
+                    "in_step": self._engine.switch.in_step((key,)),
+                }
+            )
+        groups = [
+            {"group": str(entry.group), "owner_kind": entry.owner.kind, "owner": entry.owner.id}
+            for entry in self._engine.compiler.groups.values()
+        ]
+        return {"host": self._engine.view.host, "flows": rows, "groups": groups}
+
+    async def audit(self, request: Answer) -> Answer:
+        """Three things that must be equal: what is kept current, what a fresh compile says, what the switch has."""
+        connection = self._programming.connection
+        if connection is None:
+            raise NotNow("the switch is not connected: see `plait status`")
+        fresh = compile_all(self._engine.view)
+        has = {flow.key: flow for flow in map(actual, await connection.dump_flows())}
+        has_groups = {
+            group.group_id: Group(group.group_id, group.type, group.buckets)
+            for group in await connection.dump_groups()
+        }
+        wanted = self._engine.compiler.flows
+        differences = [
+            *(f"not as a fresh compile: {Flow(key, b'')}" for key in _different(dict(wanted), dict(fresh.flows))),
+            *(
+                f"not as a fresh compile: group {id}"
+                for id in _different(dict(self._engine.compiler.groups), dict(fresh.groups))
+            ),
+            *(f"missing on the switch: {Flow(key, b'')}" for key in wanted.keys() - has.keys()),
+            *(f"stale on the switch: {Flow(key, flow.instructions)}" for key, flow in has.items() if key not in wanted),
+            *(
+                f"different on the switch: {Flow(key, has[key].instructions)}"
+                for key in wanted.keys() & has.keys()
+                if (wanted[key].instructions, wanted[key].cookie) != (has[key].instructions, has[key].cookie)
+            ),
+            *(
+                f"different on the switch: group {id}"
+                for id in _different({id: e.group for id, e in self._engine.compiler.groups.items()}, has_groups)
+            ),
+        ]
+        return {"flows": len(has), "groups": len(has_groups), "pending": self._engine.switch.pending, "differences": differences}
+
+    async def ofproto_trace(self, request: Answer) -> Answer:
+        """`ofproto/trace` of the switch itself, for a flow in ovs-ofctl's syntax."""
+        flow = request.get("flow")
+        if not isinstance(flow, str):
+            raise NotNow("ofproto_trace needs 'flow': a flow in the syntax of ovs-ofctl(8), as text")
+        return {"text": await appctl(self._appctl_target, "ofproto/trace", self._bridge, flow)}
+
+
+def _different(one: dict[Any, Any], other: dict[Any, Any]) -> set[Any]:
+    return {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
+
+
+def _described(key: bytes, entry: FlowEntry) -> Answer:
+    flow = Flow(key, entry.instructions)
+    return {
+        "table": flow.table,
+        "table_name": table_name(flow.table),
+        "priority": flow.priority,
+        "match": match_text(flow.match),
+        "actions": instructions_text(flow.instructions),
+        "app": APP_NAMES.get(app_of(entry.cookie) or 0, "?"),
+        "owner_kind": entry.owner.kind,
+        "owner": entry.owner.id,
+    }

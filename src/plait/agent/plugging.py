@@ -1,0 +1,195 @@
+"""The switch's database: bridge, tunnels, and the devices of this host's ports, kept as the view wants them.
+
+    view: own ports with a device --> wanted --> plug, unplug, MTU --> ovsdb
+    ovsdb: port numbers, problems --> attachments, tunnels --> engine
+
+Interfaces that somebody else attached with external_ids:iface-id (a hypervisor, say) are taken as they are.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from plait.agent.engine import Engine
+from plait.model.entities import Network, Port, Transport
+from plait.model.view import Attachment, Change, Key, Tunnels
+from plait.net.ovsdb import ConnectionLost
+from plait.net.stream import TlsFiles, Unreachable
+from plait.net.vswitch import (
+    BridgeInfo,
+    PlugRequest,
+    SwitchChange,
+    SwitchConfig,
+    SwitchMisconfigured,
+    SwitchNotResponding,
+    TunnelPort,
+    Underlay,
+    UnderlayUnusable,
+    Vswitch,
+)
+from plait.store.follow import Retry
+from plait.wire.ovsdb.operations import OvsdbError
+
+log = structlog.get_logger("plait.switch")
+
+SOURCE = "ports of the switch"
+
+SwitchTrouble = (Unreachable, ConnectionLost, OvsdbError, SwitchMisconfigured, SwitchNotResponding, UnderlayUnusable)
+
+
+class Plugging:
+    """Keeps the database as wanted, through its restarts; `on_state` hears "ok" or what is wrong.
+
+    `problems` says, by port id, why a device could not be attached.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        target: str,
+        tls: TlsFiles | None,
+        bridge: str,
+        datapath: str | None,
+        underlay_address: str,
+        transports: tuple[Transport, ...],
+        on_state: Callable[[str], None],
+        on_underlay: Callable[[Underlay, BridgeInfo], None],
+    ) -> None:
+        self._engine = engine
+        self._target = target
+        self._tls = tls
+        self._underlay_address = underlay_address
+        tunnels = tuple(TunnelPort(transport, underlay_address) for transport in transports)
+        self._config = SwitchConfig(bridge, datapath, tunnels)
+        self._on_state = on_state
+        self._on_underlay = on_underlay
+        self._wake = asyncio.Event()
+        self._dirty: set[str] = set()
+        self._all_dirty = True
+        self.problems: dict[str, str] = {}
+        self._device_problems: dict[str, str | None] = {}
+        engine.gate.wait_for(SOURCE)
+        engine.on_dirty(self._look)
+
+    def _look(self, dirty: set[Key]) -> None:
+        self._dirty.update(key.id for key in dirty if key.kind == "port")
+        self._all_dirty |= any(key.kind in ("network", "room") for key in dirty)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """For ever: connect, tell what is there, carry out what is wanted."""
+        retry = Retry()
+        while True:
+            try:
+                vswitch = await Vswitch.connect(self._target, self._tls)
+                try:
+                    await self._serve(vswitch, retry)
+                finally:
+                    await vswitch.close()
+                reason = vswitch.lost_reason or "closed"
+            except SwitchTrouble as error:
+                reason = str(error)
+            self._on_state(reason)
+            log.warning("switch database lost, traffic goes on, connecting again", reason=reason)
+            await asyncio.sleep(retry.next_delay_s())
+
+    async def _serve(self, vswitch: Vswitch, retry: Retry) -> None:
+        bridge = await vswitch.ensure_bridge(self._config)
+        self._on_underlay(vswitch.underlay(self._underlay_address), bridge)
+        self._on_state("ok")
+        retry.succeeded()
+        self._forget_others(vswitch)
+        # Everything is asked for again: what stands already costs nothing.
+        self._all_dirty = True
+        self._wake.set()
+        wishing = asyncio.create_task(self._carry_out(vswitch), name="plugging")
+        try:
+            async for change in vswitch.changes():
+                self._tell(change)
+                if change.is_bridge_lost:
+                    log.warning("bridge is gone, making it again", bridge=self._config.bridge)
+                    return
+                if wishing.done():
+                    break
+        finally:
+            wishing.cancel()
+            outcome = await asyncio.gather(wishing, return_exceptions=True)
+        match outcome:
+            case [asyncio.CancelledError()]:
+                return
+            case [BaseException() as error]:
+                raise error
+
+    def _forget_others(self, vswitch: Vswitch) -> None:
+        """Attachments that stood before we connected and are no longer there."""
+        here = vswitch.attachments().keys()
+        gone = [a.port for a in self._engine.view.all(Attachment) if a.port not in here]
+        self._engine.change(Change(Attachment, port, None) for port in gone)
+
+    def _tell(self, change: SwitchChange) -> None:
+        changes = [Change(Attachment, id, None) for id in change.detached]
+        changes += [Change(Attachment, a.port_id, Attachment(a.port_id, a.ofport)) for a in change.attached]
+        if change.tunnel_ofports is not None:
+            changes.append(Change(Tunnels, "", Tunnels(tuple(sorted(change.tunnel_ofports.items())))))
+        for device in change.solved:
+            port_id = self._device_problems.pop(device, None)
+            if port_id is not None:
+                self.problems.pop(port_id, None)
+        for problem in change.problems:
+            self._device_problems[problem.device] = problem.port_id
+            if problem.port_id is not None:
+                self.problems[problem.port_id] = f"device {problem.device}: {problem.reason}"
+                # Not a change of the view, but of what is to be reported.
+                self._engine.look_again({Key("port", problem.port_id)})
+            log.warning("device can't be used", device=problem.device, port=problem.port_id, reason=problem.reason)
+        self._engine.change(changes)
+        self._engine.gate.told(SOURCE)
+
+    async def _carry_out(self, vswitch: Vswitch) -> None:
+        """Whenever something changed: the difference between wanted and asked for, in one transaction a kind."""
+        await self._engine.gate.opened()
+        asked: dict[str, PlugRequest] = {}
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            everything, self._all_dirty = self._all_dirty, False
+            looked_at, self._dirty = self._dirty, set()
+            if everything:
+                ports = self._engine.view.all(Port)
+                looked_at = {port.id for port in ports} | vswitch.owned_port_ids() | asked.keys()
+            wanted = {id: request for id in looked_at if (request := self._wanted(id)) is not None}
+            gone = sorted(looked_at - wanted.keys())
+            for id in gone:
+                asked.pop(id, None)
+                self.problems.pop(id, None)
+            if gone:
+                await vswitch.unplug(gone)
+            await self._plug(vswitch, wanted, asked)
+
+    async def _plug(self, vswitch: Vswitch, wanted: Mapping[str, PlugRequest], asked: dict[str, PlugRequest]) -> None:
+        fresh = [request for id, request in wanted.items() if asked.get(id) != request]
+        if not fresh:
+            return
+        asked.update((request.port_id, request) for request in fresh)
+        failures = await vswitch.plug(fresh)
+        for failure in failures:
+            reason = f"device {failure.device}: {failure.reason}"
+            log.warning("port can't be plugged in", port=failure.port_id, device=failure.device, reason=failure.reason)
+            self.problems[failure.port_id] = reason
+        failed = {failure.port_id for failure in failures}
+        for request in fresh:
+            if request.port_id not in failed:
+                self.problems.pop(request.port_id, None)
+        if failed:
+            self._engine.look_again({Key("port", id) for id in failed})
+
+    def _wanted(self, id: str) -> PlugRequest | None:
+        """An own port that names a device; its MTU waits until the network is known."""
+        view = self._engine.view
+        port = view.get(Port, id)
+        if port is None or port.device is None:
+            return None
+        network = view.get(Network, port.network)
+        return PlugRequest(id, port.device, None if network is None else view.mtu_bytes(network))

@@ -1,0 +1,202 @@
+"""The switch's flows and groups, kept as the compiler wants them.
+
+    connect --> gate open? --> monitor --> dump --> differences --> portions, each one atomic bundle --> wait for work
+                                  |                                                                         ^
+                                  +--> changed by somebody else --------------------------------------------+
+
+Rule 1: what is sent is a difference to what the switch has; after a restart with unchanged state that is nothing.
+Rule 2: a portion is confirmed by the switch before it counts.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from plait.agent.engine import Engine
+from plait.flows.flow import Flow, Group, flow_key
+from plait.flows.pipeline import table_name
+from plait.net.openflow import (
+    ForeignFlowChange,
+    ForeignGroupChange,
+    OpenFlowConnection,
+    SwitchUnavailable,
+)
+from plait.net.stream import TlsFiles
+from plait.reconcile.switch import ActualFlow, DeleteFlow, DeleteGroup, Mod, PutFlow, PutGroup
+from plait.store.follow import Retry
+from plait.wire.openflow.mods import FlowCommand, FlowMod, GroupCommand, GroupMod
+from plait.wire.openflow.multipart import FlowStats
+
+log = structlog.get_logger("plait.flows")
+
+SHOWN = 3
+
+
+class Programming:
+    """See the module's docstring. `on_state` hears "ok" or what is wrong, `on_confirmed` of every confirmed portion."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        target: str,
+        tls: TlsFiles | None,
+        portion: int,
+        on_state: Callable[[str], None],
+        on_confirmed: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._target = target
+        self._tls = tls
+        self._portion = portion
+        self._on_state = on_state
+        self._on_confirmed = on_confirmed
+        self._dump_wanted = False
+        self.connection: OpenFlowConnection | None = None
+        self.sent = 0
+        self.repaired = 0
+
+    async def run(self) -> None:
+        """For ever, through restarts of the switch."""
+        retry = Retry()
+        while True:
+            try:
+                connection = await OpenFlowConnection.connect(self._target, tls=self._tls)
+                try:
+                    retry.succeeded()
+                    await self._serve(connection)
+                finally:
+                    self.connection = None
+                    self._engine.switch.failed()
+                    await connection.close()
+                reason = "the switch closed the connection"
+            except SwitchUnavailable as error:
+                reason = str(error)
+            self._on_state(reason)
+            log.warning("switch lost, connecting again", reason=reason)
+            await asyncio.sleep(retry.next_delay_s())
+
+    async def _serve(self, connection: OpenFlowConnection) -> None:
+        await self._engine.gate.opened()
+        await connection.monitor()
+        self._dump_wanted = True
+        listening = asyncio.create_task(self._listen(connection), name="openflow events")
+        programming = asyncio.create_task(self._program(connection), name="openflow programming")
+        try:
+            await asyncio.wait((listening, programming), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            listening.cancel()
+            programming.cancel()
+            outcomes = await asyncio.gather(listening, programming, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    async def _program(self, connection: OpenFlowConnection) -> None:
+        while True:
+            if self._dump_wanted:
+                self._dump_wanted = False
+                await self._compare(connection)
+            while mods := self._engine.switch.take(self._portion):
+                await self._commit(connection, mods)
+            self._on_state(self._refusals() or "ok")
+            self._on_confirmed()
+            await self._engine.work.wait()
+            self._engine.work.clear()
+
+    async def _compare(self, connection: OpenFlowConnection) -> None:
+        """What the switch has against what is desired."""
+        flows = [actual(stats) for stats in await connection.dump_flows()]
+        groups = [Group(group.group_id, group.type, group.buckets) for group in await connection.dump_groups()]
+        differences = self._engine.switch.dumped(flows, groups)
+        self.connection = connection
+        log.info(
+            "switch connected",
+            flows=len(flows),
+            groups=len(groups),
+            differences=len(differences.flows) + len(differences.groups),
+        )
+
+    async def _commit(self, connection: OpenFlowConnection, mods: Sequence[Mod]) -> None:
+        errors = await connection.commit([encoded(mod) for mod in mods])
+        if not errors:
+            self.sent += len(mods)
+            self._engine.switch.committed()
+            log.debug("flows applied", mods=len(mods))
+            self._on_confirmed()
+            return
+        reasons = {error.index: error.text for error in errors if error.index is not None}
+        for index, reason in list(reasons.items())[:SHOWN]:
+            log.error("switch refuses a flow", flow=self._text(mods[index]), reason=reason)
+        if reasons:
+            self._engine.switch.refused(reasons)
+        else:
+            self._engine.switch.failed()
+            raise SwitchUnavailable(self._target, f"a bundle failed without naming a flow: {errors[0].text}")
+
+    async def _listen(self, connection: OpenFlowConnection) -> None:
+        """What somebody else does to our flows is said, and undone."""
+        async for event in connection.events():
+            match event:
+                case ForeignFlowChange():
+                    self._repair_flow(event)
+                case ForeignGroupChange():
+                    log.warning("groups changed by somebody else, comparing", group=event.group_id)
+                    self.repaired += 1
+                    self._dump_wanted = True
+                    self._engine.work.set()
+                case _:
+                    pass
+
+    def _repair_flow(self, event: ForeignFlowChange) -> None:
+        key = flow_key(event.table, event.priority, event.match)
+        now = None if event.is_removed else ActualFlow(key, event.instructions, event.cookie)
+        if self._engine.switch.changed_by_others(key, now):
+            self.repaired += 1
+            log.warning(
+                "flow changed by somebody else, repairing",
+                change="removed" if now is None else "added or changed",
+                table=table_name(event.table),
+                flow=str(Flow(key, event.instructions)),
+            )
+            self._engine.work.set()
+
+    def _refusals(self) -> str:
+        refusals = self._engine.switch.refusals
+        if not refusals:
+            return ""
+        return f"the switch refuses {len(refusals)} flows: {next(iter(refusals.values())).reason}"
+
+    def _text(self, mod: Mod) -> str:
+        match mod:
+            case PutFlow(flow):
+                return str(flow)
+            case PutGroup(group):
+                return str(group)
+            case DeleteFlow(key):
+                return f"delete {Flow(key, b'')}"
+            case DeleteGroup(id):
+                return f"delete group {id}"
+
+
+def actual(stats: FlowStats) -> ActualFlow:
+    """A flow as the switch printed it, by its key."""
+    return ActualFlow(flow_key(stats.table, stats.priority, stats.match), stats.instructions, stats.cookie)
+
+
+def encoded(mod: Mod) -> FlowMod | GroupMod:
+    """A modification as OpenFlow says it; every one of them may be repeated."""
+    match mod:
+        case PutFlow(flow, cookie):
+            return FlowMod(
+                FlowCommand.ADD, flow.table, flow.priority, cookie, match=flow.match, instructions=flow.instructions
+            )
+        case DeleteFlow(key):
+            gone = Flow(key, b"")
+            return FlowMod(FlowCommand.DELETE_STRICT, gone.table, gone.priority, match=gone.match)
+        case PutGroup(group):
+            return GroupMod(GroupCommand.ADD_OR_MODIFY, group.id, group.type, group.buckets)
+        case DeleteGroup(id):
+            return GroupMod(GroupCommand.DELETE, id)
+

@@ -1,0 +1,265 @@
+"""What became of this host's ports: told to frontends as status, and to other hosts as reach. A port is up when the
+switch has confirmed its flows, never before.
+
+    view, switch state --judge--> (status, endpoint) --differs from what was told--> announce, then write the status
+
+State, not history: a port is judged anew whenever something about it changed, and only differences are written.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from time import monotonic
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from plait.agent.engine import Engine
+from plait.agent.plugging import Plugging
+from plait.model import codec
+from plait.model.checks import Invalid
+from plait.model.entities import Endpoint, Network, Port, PortState, PortStatus
+from plait.model.view import Attachment, Key
+from plait.reach.api import ReachUnavailable
+from plait.store import keys
+from plait.store.api import (
+    ABSENT,
+    MAX_COMMIT_OPS,
+    Compare,
+    Conflict,
+    Delete,
+    KeyAt,
+    Put,
+    Store,
+    StoreError,
+    Write,
+)
+from plait.store.follow import Retry
+
+log = structlog.get_logger("plait.ports")
+
+
+class Announcer(Protocol):
+    """What reporting needs of a reach plane, many at a time."""
+
+    async def announce_many(self, endpoints: Iterable[Endpoint]) -> None: ...
+
+    async def withdraw_many(self, endpoints: Iterable[Endpoint]) -> None: ...
+
+    async def own_records(self) -> dict[tuple[str, str], Endpoint]: ...
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What is to be told of a port: no status when it is not this host's, no endpoint when it can't be reached."""
+
+    status: PortStatus | None
+    endpoint: Endpoint | None
+
+
+GONE = Verdict(None, None)
+
+
+class Reporting:
+    """See the module's docstring."""
+
+    def __init__(self, engine: Engine, store: Store, reach: Announcer, plugging: Plugging) -> None:
+        self._engine = engine
+        self._store = store
+        self._reach = reach
+        self._plugging = plugging
+        self._dirty: set[str] = set()
+        self._waiting: set[str] = set()
+        self._wake = asyncio.Event()
+        self._told: dict[str, PortStatus] = {}
+        self._announced: dict[str, Endpoint] = {}
+        self.is_switch_ready = False
+        engine.on_dirty(self._look)
+
+    def confirmed(self) -> None:
+        """The switch confirmed a portion: ports that waited may be up."""
+        if self._waiting:
+            self._dirty |= self._waiting
+            self._waiting.clear()
+            self._wake.set()
+
+    def look_at_all(self) -> None:
+        self._dirty |= {port.id for port in self._engine.view.all(Port)} | self._told.keys() | self._announced.keys()
+        self._wake.set()
+
+    def counts(self) -> dict[str, int]:
+        """How many ports were told to be in each state."""
+        states = [status.state for status in self._told.values()]
+        return {state.value: states.count(state) for state in PortState}
+
+    def told(self, port: str) -> PortStatus | None:
+        return self._told.get(port)
+
+    def _look(self, dirty: set[Key]) -> None:
+        for key in dirty:
+            if key.kind in ("port", "station"):
+                if self._engine.view.get(Port, key.id) is not None or key.id in self._told or key.id in self._announced:
+                    self._dirty.add(key.id)
+            elif key.kind in ("network", "room"):
+                self.look_at_all()
+        if self._dirty:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """For ever; what can't be written is tried again."""
+        retry = Retry()
+        await self._engine.gate.opened()
+        await self._remember(retry)
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            looked_at, self._dirty = self._dirty, set()
+            verdicts = {}
+            for id in looked_at:
+                verdict = self.judge(id)
+                if verdict is None:
+                    self._waiting.add(id)
+                else:
+                    verdicts[id] = verdict
+            try:
+                await self._tell(verdicts)
+                retry.succeeded()
+            except (ReachUnavailable, StoreError) as error:
+                log.warning("ports can't be reported, trying again", ports=len(verdicts), reason=str(error))
+                self._dirty |= verdicts.keys()
+                self._wake.set()
+                await asyncio.sleep(retry.next_delay_s())
+
+    async def _remember(self, retry: Retry) -> None:
+        """What an earlier run of this agent told: nothing is written twice, and what is no longer true is taken back."""
+        prefix = keys.status_prefix(self._engine.view.host)
+        while True:
+            try:
+                snapshot = await self._store.snapshot(prefix)
+                announced = await self._reach.own_records()
+                break
+            except (ReachUnavailable, StoreError):
+                await asyncio.sleep(retry.next_delay_s())
+        for key, item in snapshot.items.items():
+            id = key.removeprefix(prefix)
+            try:
+                self._told[id] = codec.decode(PortStatus, item.value)
+            except Invalid as error:
+                log.warning("status record is unreadable and will be written anew", key=key, reason=str(error))
+        self._announced = {endpoint.port: endpoint for endpoint in announced.values()}
+        self.look_at_all()
+
+    # -- what is true
+
+    def judge(self, id: str) -> Verdict | None:
+        """What is to be told of a port; None while the switch has not answered yet."""
+        view = self._engine.view
+        port = view.get(Port, id)
+        if port is None:
+            return GONE
+        reason = self._plugging.problems.get(id)
+        if view.get(Attachment, id) is None:
+            if reason is not None:
+                return self._not_up(port, PortState.ERROR, reason)
+            wanted = f"device {port.device}" if port.device else f"an interface with external_ids:iface-id={id}"
+            return self._not_up(port, PortState.DOWN, f"waiting for {wanted} on the switch")
+        network = view.get(Network, port.network)
+        made = self._engine.compiler.made_by(Key("station", id))
+        if network is None or not made or not self.is_switch_ready:
+            return None
+        refusals = [refusal for key in made if (refusal := self._engine.switch.refusals.get(key)) is not None]
+        if refusals:
+            return self._not_up(port, PortState.ERROR, f"the switch refuses {len(refusals)} flows: {refusals[0].reason}")
+        if not self._engine.switch.in_step(made):
+            return None
+        heard_at = self._engine.heard_at.get(id)
+        status = PortStatus(
+            port=id,
+            host=view.host,
+            state=PortState.UP,
+            sequence=port.sequence,
+            took_ms=None if heard_at is None else round(1000 * (monotonic() - heard_at), 3),
+            mtu_bytes=view.mtu_bytes(network),
+        )
+        return Verdict(status, endpoint_of(port, view.host))
+
+    def _not_up(self, port: Port, state: PortState, reason: str) -> Verdict:
+        status = PortStatus(
+            port=port.id, host=self._engine.view.host, state=state, sequence=port.sequence, reason=reason
+        )
+        return Verdict(status, None)
+
+    # -- what is told
+
+    async def _tell(self, verdicts: dict[str, Verdict]) -> None:
+        """Others first, since packets wait for them; then frontends."""
+        announce = [
+            verdict.endpoint
+            for id, verdict in verdicts.items()
+            if verdict.endpoint is not None and self._announced.get(id) != verdict.endpoint
+        ]
+        if announce:
+            await self._reach.announce_many(announce)
+            self._announced.update((endpoint.port, endpoint) for endpoint in announce)
+        withdraw = [
+            self._announced[id]
+            for id, verdict in verdicts.items()
+            if verdict.endpoint is None and id in self._announced
+        ]
+        if withdraw:
+            await self._reach.withdraw_many(withdraw)
+            for endpoint in withdraw:
+                del self._announced[endpoint.port]
+        await self._write_statuses(verdicts)
+
+    async def _write_statuses(self, verdicts: dict[str, Verdict]) -> None:
+        different = [
+            (id, verdict.status)
+            for id, verdict in verdicts.items()
+            if _without_time(self._told.get(id)) != _without_time(verdict.status)
+        ]
+        portion = MAX_COMMIT_OPS // 2
+        for start in range(0, len(different), portion):
+            await self._write_portion(different[start : start + portion])
+
+    async def _write_portion(self, statuses: list[tuple[str, PortStatus | None]]) -> None:
+        """Fenced by the port's binding: no status is left behind by a port that went in the meantime."""
+        host = self._engine.view.host
+        bound = await self._store.get([keys.bound(host, id) for id, _ in statuses])
+        compares: list[Compare] = []
+        writes: list[Write] = []
+        for id, status in statuses:
+            item = bound.items.get(keys.bound(host, id))
+            compares.append(KeyAt(keys.bound(host, id), item.revision if item else ABSENT))
+            if item is None or status is None:
+                writes.append(Delete(keys.status(host, id)))
+            else:
+                writes.append(Put(keys.status(host, id), codec.encode(status)))
+        outcome = await self._store.commit(compares, writes)
+        if isinstance(outcome, Conflict):
+            # A binding changed under us: its event is on the way, and until then these are judged again.
+            self._dirty.update(id for id, _ in statuses)
+            self._wake.set()
+            return
+        for id, status in statuses:
+            if status is None or keys.bound(host, id) not in bound.items:
+                self._told.pop(id, None)
+            else:
+                self._told[id] = status
+                log.info("port " + status.state, port=id, took_ms=status.took_ms, reason=status.reason or None)
+
+
+def endpoint_of(port: Port, host: str) -> Endpoint:
+    """What a host says of a port of its own."""
+    return Endpoint(
+        network=port.network,
+        port=port.id,
+        mac=port.mac,
+        host=host,
+        ips=port.ips,
+        sequence=port.sequence,
+        multicast=port.multicast,
+    )
+
+
+def _without_time(status: PortStatus | None) -> PortStatus | None:
+    return None if status is None else msgspec.structs.replace(status, took_ms=None)
