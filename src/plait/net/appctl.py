@@ -1,4 +1,4 @@
-"""Asking a running Open vSwitch daemon by its control socket, as ovs-appctl(8) does (unixctl: JSON-RPC 1.0)."""
+"""Asking a running Open vSwitch daemon by its control socket, as ovs-appctl(8) does (JSON-RPC 1.0)."""
 
 import asyncio
 from pathlib import Path

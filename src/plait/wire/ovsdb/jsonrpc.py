@@ -78,10 +78,10 @@ def decode(data: bytes, *, offset: int = 0) -> Message:
         raise MalformedMessage("json", offset, f"a {type(value).__name__} where an object belongs")
     method = value.get("method")
     if method is None:
-        if "result" not in value or value.get("id") is None:
-            reason = "neither a request nor a reply: no method, or no id and result"
-            raise MalformedMessage("message", offset, reason)
-        return Reply(value["id"], value["result"], value.get("error"))
+        # JSON-RPC 1.0 has both in every reply; Open vSwitch leaves out the one that is null.
+        if value.get("id") is None or not ("result" in value or "error" in value):
+            raise MalformedMessage("message", offset, "neither a request nor a reply")
+        return Reply(value["id"], value.get("result"), value.get("error"))
     params = value.get("params")
     if not isinstance(method, str) or not isinstance(params, list):
         raise MalformedMessage("method", offset, "method must be a string and params an array")

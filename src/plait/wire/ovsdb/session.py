@@ -111,7 +111,7 @@ class OvsdbSession:
 
     def _take(self, message: Message) -> None:
         match message:
-            case Reply(id=int(id)) if id in self._open:
+            case Reply(id=int(id)) if id in self._open and id is not True:  # true == 1
                 self._open.remove(id)
                 self._events.append(Replied(id, message.result, message.error))
             case Reply(id=id) if id == ECHO_ID:
