@@ -32,7 +32,7 @@ def arp(
 def ip(
     source: str, destination: str, protocol: int, payload: bytes, *, hops: int = 64, fragment: int = 0
 ) -> bytes:
-    """An IPv4 or IPv6 packet, after the family of `source`. `fragment`: flags and offset as in IPv4's header."""
+    """An IPv4 or IPv6 packet, of the family of `source`. `fragment`: flags and offset as in IPv4's header."""
     here, there = ipaddress.ip_address(source), ipaddress.ip_address(destination)
     if here.version == 6:
         return (

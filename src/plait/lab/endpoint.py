@@ -4,6 +4,7 @@ The host's side of the link is `device`; the record of the endpoint is one file 
 so that two commands can't make the same one.
 """
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
@@ -12,15 +13,21 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from plait.intent import Intent, NotFound, PortSpec
 from plait.lab import netns
-from plait.lab.errors import LabError
+from plait.lab.errors import CommandError, LabError
 from plait.lab.host import LabHost
 from plait.lab.pinger import Pinger, PingReport
 from plait.lab.switch import run
 from plait.model import checks
+from plait.model.entities import Port, PortStatus
 
 if TYPE_CHECKING:
     from plait.lab.lab import Lab
+
+
+FALLBACK_MTU_BYTES = 1280
+"""Where the agent did not say: what every IPv6 link carries (RFC 8200 section 5)."""
 
 
 class Plug(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,18 +150,57 @@ class Endpoint:
 
     def relink(self, host: LabHost) -> None:
         """Take the link out of this host, put a new one into `host`; `eth0` is to be configured again."""
-        netns.ip_batch([f"link del {self.device}"], namespace=self.host.namespace)
+        self._unlink()
         self._remember(msgspec.structs.replace(self.record, host=host.name))
         netns.ip_batch(self._link_commands())
         self._link_up()
 
+    def connect(self, spec: PortSpec, *, timeout_s: float = 30, dad: bool = False) -> None:
+        """Make the port that `spec` wishes for, wait until its agent says `up`, and configure `eth0` for it.
+
+        Raises IntentError (NotUp with what is missing after `timeout_s`).
+        """
+        port = self.lab.frontend.run(lambda intent: intent.ports.create(spec))
+        self._remember(msgspec.structs.replace(self.record, network=port.network, port=port.id))
+        self._follow(port, timeout_s=timeout_s, dad=dad)
+
+    def move(self, host: str, *, timeout_s: float = 30) -> None:
+        """Take the container to another host: the same MAC and addresses, plugged in there."""
+        if self.record.port is None:
+            raise LabError(f"endpoint {self.name!r} has no port to move: relink it and plug it by hand")
+        ref = self.record.port
+        self.relink(self.lab.host(host))
+        port = self.lab.frontend.run(lambda intent: intent.ports.set(ref, host=host))
+        self._follow(port, timeout_s=timeout_s)
+
+    def delete(self) -> None:
+        """Remove the container, and the port if there is one."""
+        if (ref := self.record.port) is not None:
+            # Somebody may have deleted the port by its own command.
+            with contextlib.suppress(NotFound):
+                self.lab.frontend.run(lambda intent: intent.ports.delete(ref))
+        self.remove()
+
+    def _follow(self, port: Port, *, timeout_s: float, dad: bool = False) -> None:
+        async def wait(intent: Intent) -> tuple[PortStatus, dict[str, str]]:
+            status = await intent.ports.wait_up(port, timeout_s=timeout_s)
+            return status, {subnet.id: subnet.prefix for subnet in await intent.subnets.list(port.network)}
+
+        status, prefixes = self.lab.frontend.run(wait, timeout_s=timeout_s + 10)
+        addresses = tuple(
+            f"{fixed.address}/{prefixes[fixed.subnet].partition('/')[2]}" for fixed in port.addresses
+        )
+        mtu_bytes = status.mtu_bytes or FALLBACK_MTU_BYTES
+        self.configure(Plug(mac=port.mac, addresses=addresses, mtu_bytes=mtu_bytes), dad=dad)
+
     def remove(self) -> None:
-        """Remove namespace, link and record; the port, if there is one, is another step."""
+        """Remove namespace, link and record; the port, if there is one, stays."""
         # Removing a namespace frees its links some time later; the device is to be gone from the host now.
-        netns.ip_batch([f"link del {self.device}"], namespace=self.host.namespace)
-        netns.ip_batch([f"netns del {self.namespace}"])
+        self._unlink()
+        if netns.exists(self.namespace):
+            netns.ip_batch([f"netns del {self.namespace}"])
         self.lab.journal.namespace_gone(self.namespace)
-        self._path.unlink()
+        self._path.unlink(missing_ok=True)
 
     def exec(self, *command: str, timeout_s: float = 120) -> str:
         """Standard output of a command run in the container. Raises CommandError."""
@@ -170,13 +216,14 @@ class Endpoint:
         """True if any of a few echo requests is answered."""
         return self.ping(address, count=5, interval_s=0.05, wait_s=0.5).received > 0
 
-    def bind(self, *, network: str, port: str) -> None:
-        """Remember the port of the store that stands behind this endpoint."""
-        self._remember(msgspec.structs.replace(self.record, network=network, port=port))
-
     def _link_commands(self) -> Sequence[str]:
         ends = f"netns {self.host.namespace} type veth peer name eth0 netns {self.namespace}"
         return [f"link add {self.device} {ends}"]
+
+    def _unlink(self) -> None:
+        """Remove the link, if it is there: an endpoint that was half made has none."""
+        with contextlib.suppress(CommandError):
+            netns.ip_batch([f"link del {self.device}"], namespace=self.host.namespace)
 
     def _link_up(self) -> None:
         # With an address of its own on the link, the host would speak into the tenant's network.

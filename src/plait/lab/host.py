@@ -1,7 +1,7 @@
 """A host of the lab: a namespace with an underlay link, a real Open vSwitch, and the agent.
 
-The underlay address lies on bridge `br-ex`, which owns the link: the userspace datapath finds the way out for its
-tunnels there.
+The underlay address lies on bridge `br-ex`, which owns the link: the userspace datapath finds the way out for
+its tunnels there.
 """
 
 import json
@@ -97,6 +97,12 @@ class LabHost:
             line for line in self.agent_log.read_text(errors="replace").splitlines() if line.startswith("{")
         )
         return [said for line in lines if (said := json.loads(line)).get("event") == event]
+
+    @property
+    def last_words(self) -> str:
+        """The last line of the agent's log."""
+        lines = self.agent_log.read_text(errors="replace").splitlines() if self.agent_log.exists() else []
+        return lines[-1] if lines else f"nothing said, see {self.agent_log}"
 
     def kill_agent(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End the agent and wait until it is gone; SIGTERM is a clean shutdown."""

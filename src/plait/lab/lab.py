@@ -14,14 +14,18 @@ from types import TracebackType
 
 import msgspec
 
+from plait.intent import PortSpec
 from plait.lab import directory as directories
 from plait.lab import netns
 from plait.lab.capture import Capture
 from plait.lab.endpoint import Endpoint, Plug
 from plait.lab.errors import LabError, require
+from plait.lab.frontend import Frontend
 from plait.lab.host import UNDERLAY_LINK, LabHost, host_commands
 from plait.lab.journal import Journal
 from plait.lab.settings import Settings
+from plait.lab.waiting import wait_until
+from plait.model.entities import Network, Transport
 
 _SETTINGS = "lab.json"
 _BRIDGE = "fabric"
@@ -36,6 +40,7 @@ class Lab:
         self.name = settings.name
         self.directory = directory
         self.journal = Journal(directory)
+        self._frontend: Frontend | None = None
         self.hosts = {
             host.name: host
             for host in (
@@ -110,7 +115,90 @@ class Lab:
 
     def down(self) -> None:
         """End every process and remove every namespace and file of this lab."""
+        self.close()
         directories.remove(self.directory)
+
+    def close(self) -> None:
+        """Let go of the store; the lab itself stays."""
+        if self._frontend is not None:
+            self._frontend.close()
+            self._frontend = None
+
+    @property
+    def frontend(self) -> Frontend:
+        """A user's hands on the store of this lab."""
+        if self._frontend is None:
+            self._frontend = Frontend(self.settings.store_url)
+        return self._frontend
+
+    def start_agents(self, *, timeout_s: float = 30, **options: str | int | float | bool) -> None:
+        """Start the agents that do not run, and wait until they say that they are ready.
+
+        Raises LabError with the last words of one that ended.
+        """
+        for host in self.hosts.values():
+            if host.agent is None:
+                host.start_agent(**options)
+        self.wait_ready(*self.hosts, timeout_s=timeout_s)
+
+    def wait_ready(self, *hosts: str, timeout_s: float = 30) -> None:
+        """Wait until the agents of `hosts` are ready. Raises LabError if one has ended."""
+
+        def all_ready() -> bool:
+            for name in hosts:
+                if self.host(name).agent is None:
+                    raise LabError(f"the agent of {name} has ended: {self.host(name).last_words}")
+            states = {
+                state.host.name: state for state in self.frontend.run(lambda intent: intent.hosts.list())
+            }
+            return all(
+                name in states and (health := states[name].health) is not None and health.ready
+                for name in hosts
+            )
+
+        wait_until(
+            all_ready, f"the agents of {', '.join(hosts)} are ready", timeout_s=timeout_s, every_s=0.02
+        )
+
+    def network(self, name: str, *subnets: str, transport: Transport = Transport.VXLAN) -> Network:
+        """A new network with subnets of these prefixes."""
+        return self.frontend.run(
+            lambda intent: intent.networks.create(name, subnets=subnets, transport=transport)
+        )
+
+    def endpoint(
+        self,
+        name: str,
+        *,
+        network: str,
+        host: str,
+        addresses: tuple[str, ...] = (),
+        multicast: tuple[str, ...] = (),
+        security: bool = True,
+        timeout_s: float = 30,
+        dad: bool = False,
+    ) -> Endpoint:
+        """A container with a port in `network`, up and configured. Raises LabError, IntentError, Invalid.
+
+        `dad` leaves duplicate address detection on (RFC 4862 section 5.4). On error nothing is left.
+        """
+        endpoint = self._new_endpoint(name, host)
+        try:
+            endpoint.make()
+            spec = PortSpec(
+                name=name,
+                network=network,
+                host=host,
+                device=endpoint.device,
+                addresses=addresses,
+                multicast=multicast,
+                security=security,
+            )
+            endpoint.connect(spec, timeout_s=timeout_s, dad=dad)
+        except BaseException:
+            endpoint.delete()
+            raise
+        return endpoint
 
     def host(self, name: str) -> LabHost:
         try:

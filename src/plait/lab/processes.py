@@ -35,11 +35,8 @@ class ProcessId:
     @classmethod
     def of(cls, pid: int) -> "ProcessId | None":
         """The process that has `pid` now; None if there is none, or only what is left of it (a zombie)."""
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        except OSError:
-            return None
-        return None if fields[0] in (b"Z", b"X") else cls(pid, int(fields[19]))
+        fields = _stat(pid)
+        return None if not fields or fields[0] in (b"Z", b"X") else cls(pid, int(fields[19]))
 
     @property
     def alive(self) -> bool:
@@ -123,7 +120,13 @@ def spawn(
             env={**os.environ, **(env or {})},
             start_new_session=True,
         )
-    identity = ProcessId.of(child.pid)
-    if identity is None:
-        raise LabError(f"{name} ended at once with status {child.wait()}: see {log}")
-    return Process(name, identity, child)
+    # Our child keeps its pid and its line in /proc until it is waited for, even if it has ended already.
+    return Process(name, ProcessId(child.pid, int(_stat(child.pid)[19])), child)
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields of /proc/pid/stat from the state on; none if there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return []

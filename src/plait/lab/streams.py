@@ -14,8 +14,11 @@ from plait.lab.errors import LabError
 
 @dataclass(frozen=True, slots=True)
 class StreamReport:
-    """What came of a TCP stream. `worst_stall_s` is the longest time in which nothing arrived; `error` is what ended
-    it at either end, empty if it ended in order."""
+    """What came of a TCP stream.
+
+    `worst_stall_s` is the longest time in which nothing arrived; `error` is what ended the stream at either
+    end, empty if it ended in order.
+    """
 
     sent_bytes: int
     received_bytes: int
@@ -28,7 +31,7 @@ class StreamReport:
 
 
 class TcpStream:
-    """One connection that sends `chunk_bytes` every `interval_s` until it is stopped; listens on `address`."""
+    """One connection to `address` that sends `chunk_bytes` every `interval_s` until it is stopped."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""A device of a namespace, frame by frame: what is sent is sent as it is, what arrives is seen as it is (packet(7))."""
+"""A device of a namespace, frame by frame: sent as they are, seen as they arrive (packet(7))."""
 
 import select
 import socket
@@ -36,8 +36,8 @@ class Wire:
     def until(self, is_last: Callable[[bytes], bool], *, timeout_s: float = 10) -> list[bytes]:
         """All frames that arrived, up to the first for which `is_last` holds, which is the last of the list.
 
-        Packets between two endpoints are not reordered, so one that follows is proof that an earlier one will not
-        come. Raises LabError after `timeout_s`.
+        Packets between two endpoints are not reordered, so one that follows proves that an earlier one will
+        not come. Raises LabError after `timeout_s`.
         """
         deadline = time.monotonic() + timeout_s
         seen = []
