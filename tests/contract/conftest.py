@@ -1,12 +1,13 @@
 """The engines that the store contract is held against, and stores on them."""
 
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
+from plait.lab.etcd import EtcdServer
 from plait.store.api import Revision, Store
 from plait.store.memory import MemoryStore
 from plait.store.open import open_store
@@ -36,13 +37,22 @@ class Engine:
 _roots = itertools.count()
 
 
+@pytest.fixture(scope="session")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
+    """A server that the tests share; who kills or compacts it for others too, starts one of their own."""
+    server = EtcdServer(tmp_path_factory.mktemp("etcd"))
+    server.start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
 def root() -> str:
     """A prefix of this test's own: tests share one etcd."""
     return f"test{next(_roots)}/"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "etcd"])
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Engine]:
     match request.param:
         case "memory":

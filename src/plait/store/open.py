@@ -22,10 +22,10 @@ _ETCD_PORT = 2379
 def open_store(url: str) -> Store:
     """The store at `url`; nothing is opened or connected before its first use.
 
-    memory:                                  one process, for tests
-    sqlite:///path[?synchronous=normal]      a file that the processes of one machine share
-    etcd://[user[:password]@]h1:2379,h2:2379 a cluster without TLS
-    etcds://…?ca=file&cert=file&key=file     a cluster with TLS, and with a client certificate
+    memory:                                    one process, for tests
+    sqlite:///path[?synchronous=normal]        a file that the processes of one machine share
+    etcd://[user[:password]@]h1:2379,h2:2379   a cluster without TLS
+    etcds://…?ca=file&cert=file&key=file       a cluster with TLS, and with a client certificate
 
     etcd also takes ?password-file=file; a password that is in neither comes from PLAIT_STORE_PASSWORD. Raises
     StoreError, without the password, if `url` is none of these or names a file that can't be read.
@@ -77,15 +77,43 @@ def _open_sqlite(parts: SplitResult) -> Store:
 
 
 def _open_etcd(parts: SplitResult) -> Store:
-    raise NotImplementedError
+    # gRPC takes a tenth of a second to import, which only its users should pay.
+    from plait.store.etcd import EtcdStore
+    from plait.store.etcd_client import Login, Tls
+
+    options = _options(parts, _ETCD_OPTIONS)
+    files = {name: Path(options[name]) for name in ("ca", "cert", "key") if name in options}
+    if files and parts.scheme == "etcd":
+        raise StoreError("store URL names TLS files, and no TLS: use etcds:// instead of etcd://")
+    login, _, addresses = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    return EtcdStore(
+        [_endpoint(address) for address in addresses.split(",")],
+        tls=Tls(**files) if parts.scheme == "etcds" else None,
+        login=Login(unquote(user), _password(unquote(password), options, user)) if user else None,
+    )
 
 
-def _read(path: str, what: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise StoreError(f"store URL: {what} {path}: {error.strerror}: name a readable file") from error
+def _endpoint(address: str) -> str:
+    """ "host:port" of an address that may have no port, and be an IPv6 address in brackets."""
+    match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?", address)
+    if match is None or not 0 < int(match[2] or _ETCD_PORT) < 1 << 16:
+        raise StoreError(
+            f"store URL names {address!r}: an etcd server is host:port, as etcd1:2379 or [::1]:2379"
+        )
+    return f"{match[1]}:{match[2] or _ETCD_PORT}"
 
 
-def _environment_password() -> str | None:
-    return os.environ.get(PASSWORD_VARIABLE)
+def _password(in_url: str, options: dict[str, str], user: str) -> str:
+    if in_url:
+        return in_url
+    if path := options.get("password-file"):
+        try:
+            return Path(path).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise StoreError(f"store URL: password file {path}: {error}: name a readable file") from error
+    if password := os.environ.get(PASSWORD_VARIABLE):
+        return password
+    raise StoreError(
+        f"store URL names user {user!r} and no password: give ?password-file= or {PASSWORD_VARIABLE}"
+    )

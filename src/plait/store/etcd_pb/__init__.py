@@ -1,0 +1,1 @@
+"""The messages of the etcd v3 API, generated from `etcd.proto` by `regenerate.sh`."""
