@@ -225,3 +225,12 @@ def test_a_process_killed_twice_is_no_error(bare: Lab) -> None:
     bare.host("h1").switch.kill_vswitchd(signal.SIGTERM)
     with pytest.raises(LabError, match="does not run"):
         bare.host("h1").switch.kill_vswitchd()
+
+
+def test_an_etcd_lab_serves_its_hosts_and_the_outside_and_keeps_its_data_when_it_is_killed() -> None:
+    with Lab.up(f"t{os.getpid()}-etcd", hosts=1, store="etcd") as lab:
+        network = lab.network("blue", "10.0.0.0/24")
+        lab.host("h1").run("etcdctl", "--endpoints", lab.settings.agents_store_url[7:], "endpoint", "health")
+        lab.storage.stop()
+        lab.storage.start()
+        assert lab.frontend.run(lambda intent: intent.networks.list()) == [network]

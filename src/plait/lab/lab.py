@@ -7,6 +7,7 @@
 Leaving the block removes all. `Lab.up(stands=True)` makes one that outlives its process; `Lab.open` finds it.
 """
 
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +25,7 @@ from plait.lab.frontend import Frontend
 from plait.lab.host import UNDERLAY_LINK, LabHost, host_commands
 from plait.lab.journal import Journal
 from plait.lab.settings import Settings
+from plait.lab.storage import ETCD_PORT, Storage
 from plait.lab.waiting import wait_until
 from plait.model.entities import Network, Transport
 
@@ -41,6 +43,7 @@ class Lab:
         self.directory = directory
         self.journal = Journal(directory)
         self._frontend: Frontend | None = None
+        self.storage = Storage(settings, directory=directory, journal=self.journal)
         self.hosts = {
             host.name: host
             for host in (
@@ -74,16 +77,15 @@ class Lab:
         )
         require(*(("etcd",) if store == "etcd" else ()))
         directory = directories.claim(name)
-        url = f"sqlite://{directory / 'store.db'}"
-        settings = msgspec.structs.replace(wanted, name=directory.name, store_url=url, agents_store_url=url)
-        lab = cls(settings, directory)
-        try:
-            lab._make()
-            if stands:
-                lab.journal.stands()
-        except BaseException:
-            lab.down()
-            raise
+        with socket.create_server(("127.0.0.1", 0)) as entrance:
+            lab = cls(_settled(wanted, directory, entrance), directory)
+            try:
+                lab._make(entrance)
+                if stands:
+                    lab.journal.stands()
+            except BaseException:
+                lab.down()
+                raise
         return lab
 
     @classmethod
@@ -269,7 +271,7 @@ class Lab:
     def _endpoint_path(self, name: str) -> Path:
         return self.directory / _ENDPOINTS / f"{name}.json"
 
-    def _make(self) -> None:
+    def _make(self, entrance: socket.socket) -> None:
         (self.directory / _ENDPOINTS).mkdir()
         for namespace in self._namespaces():
             if netns.exists(namespace):
@@ -286,9 +288,12 @@ class Lab:
             ]
         )
         self._join(hosts)
-        with ThreadPoolExecutor(max_workers=min(len(hosts), 8)) as pool:
-            # list() so that the first error is raised here.
-            list(pool.map(LabHost.start, hosts))
+        if self.settings.store == "etcd":
+            self.storage.open_to_outside(entrance)
+        with ThreadPoolExecutor(max_workers=min(len(hosts) + 1, 8)) as pool:
+            starting = [pool.submit(self.storage.start), *(pool.submit(host.start) for host in hosts)]
+            for each in starting:
+                each.result()
         (self.directory / _SETTINGS).write_bytes(msgspec.json.encode(self.settings))
 
     def _join(self, hosts: list[LabHost]) -> None:
@@ -317,3 +322,13 @@ class Lab:
         yield self.settings.fabric
         for host in self.hosts.values():
             yield host.namespace
+
+
+def _settled(wanted: Settings, directory: Path, entrance: socket.socket) -> Settings:
+    """`wanted` with its name and the store's URLs, which follow from the directory and the entrance."""
+    url = agents_url = f"sqlite://{directory / 'store.db'}"
+    if wanted.store == "etcd":
+        address = wanted.underlay_address(0)
+        agents_url = f"etcd://[{address}]:{ETCD_PORT}" if ":" in address else f"etcd://{address}:{ETCD_PORT}"
+        url = f"etcd://127.0.0.1:{entrance.getsockname()[1]}"
+    return msgspec.structs.replace(wanted, name=directory.name, store_url=url, agents_store_url=agents_url)

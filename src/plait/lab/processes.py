@@ -108,8 +108,12 @@ def spawn(
     log: Path,
     namespace: str | None = None,
     env: Mapping[str, str] | None = None,
+    inherited: tuple[int, ...] = (),
 ) -> Process:
-    """Start `command` (in a namespace) as a session of its own, on record; its output is added to `log`."""
+    """Start `command` (in a namespace) as a session of its own, on record; its output is added to `log`.
+
+    `inherited` are file descriptors that it keeps under their numbers.
+    """
     inside = ["ip", "netns", "exec", namespace] if namespace else []
     with log.open("ab") as output:
         child = subprocess.Popen(
@@ -119,6 +123,7 @@ def spawn(
             stderr=output,
             env={**os.environ, **(env or {})},
             start_new_session=True,
+            pass_fds=inherited,
         )
     # Our child keeps its pid and its line in /proc until it is waited for, even if it has ended already.
     return Process(name, ProcessId(child.pid, int(_stat(child.pid)[19])), child)
