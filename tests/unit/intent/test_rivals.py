@@ -2,6 +2,10 @@
 
 import asyncio
 
+from collections.abc import Awaitable, Callable
+
+import pytest
+
 from plait.intent import Intent, PortSpec, audit
 from plait.store import keys
 
@@ -66,3 +70,62 @@ async def test_a_cancelled_creation_leaves_nothing(interleaving) -> None:
     assert task.cancelled()
     assert (await store.snapshot(keys.PORTS)).items == {}
     assert await audit(store) == []
+
+
+Way = Callable[[Intent], Awaitable[object]]
+
+
+def create_port(intent: Intent) -> Awaitable[object]:
+    return intent.ports.create(PortSpec(network="n", name="new", host="h", subnets=("s",)))
+
+
+def give_address(intent: Intent) -> Awaitable[object]:
+    return intent.ports.set("old", addresses=("10.0.0.2",))
+
+
+def reserve_address(intent: Intent) -> Awaitable[object]:
+    return intent.subnets.set("s", gateway="10.0.0.2")
+
+
+def drop_network(intent: Intent) -> Awaitable[object]:
+    return intent.networks.delete("n", cascade=True)
+
+
+def create_subnet(intent: Intent) -> Awaitable[object]:
+    return intent.subnets.create("n", "10.9.0.0/24")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (create_port, lambda intent: intent.subnets.delete("s")),
+        (create_port, lambda intent: intent.hosts.delete("h")),
+        (create_port, drop_network),
+        (create_port, reserve_address),
+        (create_subnet, drop_network),
+        (give_address, lambda intent: intent.subnets.delete("s")),
+        (give_address, reserve_address),
+        (give_address, lambda intent: intent.ports.delete("old")),
+        (lambda intent: intent.ports.set("old", host="h"), lambda intent: intent.hosts.delete("h")),
+        (lambda intent: intent.ports.set("old", host="h"), lambda intent: intent.ports.delete("old")),
+        (lambda intent: intent.ports.set("old", name="a"), lambda intent: intent.networks.set("n", name="a")),
+    ],
+    ids=lambda way: getattr(way, "__name__", ""),
+)
+async def test_two_that_exclude_each_other_never_both_win(interleaving, one: Way, other: Way) -> None:
+    for seed in range(80):
+        store = interleaving(seed)
+        first, second = Intent(store), Intent(store)
+        await first.hosts.create("h")
+        await first.networks.create("n")
+        await first.ports.create(PortSpec(network="n", name="old"))
+        await first.subnets.create("n", "10.0.0.0/29", name="s")
+        await first.ports.create(PortSpec(network="n", name="new"))
+        await first.ports.delete("new")  # now the network is remembered, and both take about as long
+        await asyncio.gather(one(first), other(second), return_exceptions=True)
+        assert await audit(store) == []
+        subnets = {subnet.id: subnet for subnet in await first.subnets.list()}
+        hosts = {state.host.name for state in await first.hosts.list()}
+        for port in await first.ports.list():
+            assert all(subnets[fixed.subnet].gateway != fixed.address for fixed in port.addresses)
+            assert port.host is None or port.host in hosts
