@@ -1,4 +1,4 @@
-"""The contract of a reach plane: it carries (network, MAC, IPs) -> host from the owner to the hosts that care.
+"""The contract of a reach plane: it carries (network, MAC, IPs) -> host from the owner to those that care.
 
 Rule 1: the owner of an endpoint is the only writer of its record.
 Rule 2: two owners of one port: the higher `sequence` wins, at equal sequence the host with the greater name.
@@ -7,7 +7,7 @@ Rule 4: `InSync` comes once everything that stood at the time of asking has been
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 import msgspec
@@ -62,7 +62,7 @@ class Interest:
 
 
 class Reach(Protocol):
-    """A plane. Its methods may raise `ReachUnavailable`; what was announced is asserted again by the caller."""
+    """A plane. Its methods may raise `ReachUnavailable`; the caller asserts again what it announced."""
 
     async def announce(self, endpoint: Endpoint) -> None:
         """Tell that `endpoint` lives on this host. Announcing again what stands already costs nothing."""
@@ -72,9 +72,13 @@ class Reach(Protocol):
         """Tell that `endpoint` no longer lives on this host; other hosts' records are not touched."""
         ...
 
-    def events(self, interest: Interest) -> AsyncIterator[ReachEvent]:
-        """What is known of the networks of `interest`, then every change. A network that leaves `interest` is forgotten
-        without events. Ends with `ReachUnavailable` when the plane can't go on; ask again then."""
+    def events(self, interest: Interest) -> AsyncGenerator[ReachEvent, None]:
+        """What is known of the networks of `interest`, then every change; leave it by `contextlib.aclosing`.
+
+        A network that leaves `interest` is forgotten without events. A plane that can regain its carrier by
+        itself does so: meanwhile all that was told stands, and afterwards only what differs is told. Raises
+        `ReachUnavailable` when it can't go on; ask again then.
+        """
         ...
 
 

@@ -91,6 +91,16 @@ def reach_of_port(network: str, port: str) -> str:
     return f"{ROOT}reach/{network}/{port}/"
 
 
+def announced_prefix(host: str) -> str:
+    """What the host's agent has in reach/, found without reading what others have there."""
+    return f"{ROOT}announced/{host}/"
+
+
+def announced(host: str, network: str, port: str) -> str:
+    """Empty; written and removed in one commit with `reach(network, port, host)`."""
+    return f"{ROOT}announced/{host}/{network}/{port}"
+
+
 def name(kind: str, project: str, name: str) -> str:
     return f"{NAMES}{kind}/{project}/{name}"
 
