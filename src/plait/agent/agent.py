@@ -27,9 +27,11 @@ from plait.agent.programming import Programming
 from plait.agent.reach import ReachFeed
 from plait.agent.reporting import Reporting
 from plait.agent.shutdown import host_is_shutting_down
+from plait.agent.underlay import Warmth
 from plait.model.entities import LiveHost, Port
 from plait.model.view import Change
 from plait.net.vswitch import BridgeInfo, Underlay
+from plait.net.vswitch.types import USERSPACE
 from plait.reach.api import Interest
 from plait.reach.watch import WatchReach
 from plait.store.api import Store
@@ -76,6 +78,7 @@ class Agent:
             on_state=self._switch_state,
             on_confirmed=self._confirmed,
         )
+        self._warmth = Warmth(self.engine, underlay_address)
         self._inspection = Inspection(
             self.engine,
             self._programming,
@@ -99,6 +102,7 @@ class Agent:
             self._programming.run(),
             self._reporting.run(),
             self.presence.run(),
+            self._warmth.run(),
             self._notifier.run(),
             serve(self._config.socket, self._inspection.handlers()),
         ]
@@ -154,9 +158,9 @@ class Agent:
     def _confirmed(self) -> None:
         self._reporting.is_switch_ready = True
         self._reporting.confirmed()
-        self.presence.counts(flows=len(self.engine.compiler.flows), ports=self.engine.view.count(Port))
 
     def _appear(self, underlay: Underlay, bridge: BridgeInfo) -> None:
+        self._warmth.is_needed = bridge.datapath_type == USERSPACE
         self.presence.appear(
             LiveHost(
                 name=self._config.host,

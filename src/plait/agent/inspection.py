@@ -76,7 +76,7 @@ class Inspection:
         counters = {}
         if connection is not None:
             for stats in await connection.dump_flows():
-                counters[actual(stats).key] = (stats.packet_count, stats.byte_count)
+                counters[actual(stats).key] = (stats.n_packets, stats.n_bytes)
         rows = []
         for key, entry in sorted(self._engine.compiler.flows.items()):
             packets, octets = counters.get(key, (None, None))

@@ -12,17 +12,17 @@ import structlog
 from plait.model import codec
 from plait.model.checks import Invalid
 from plait.model.entities import Endpoint, Entity, LiveHost, Network, Port
-from plait.model.view import Change, GroupNumber
+from plait.model.view import Change, Facet, GroupNumber
 
 log = structlog.get_logger("plait.lastview")
 
-_ENTITIES: Mapping[str, type[Port | Endpoint | Network | LiveHost]] = {
+_ENTITIES: dict[str, type[Port] | type[Endpoint] | type[Network] | type[LiveHost]] = {
     "port": Port,
     "endpoint": Endpoint,
     "network": Network,
     "host": LiveHost,
 }
-_PREFIXES = {kind: prefix for prefix, kind in _ENTITIES.items()}
+_PREFIXES: dict[type[Facet], str] = {kind: prefix for prefix, kind in _ENTITIES.items()}
 _GROUP = "group"
 
 
@@ -32,7 +32,7 @@ def to_disk(changes: Iterable[Change]) -> Iterator[tuple[str, bytes | None]]:
         if change.facet is GroupNumber:
             value = None if change.value is None else msgspec.json.encode(change.value)
             yield f"{_GROUP}/{change.id}", value
-        elif (prefix := _PREFIXES.get(change.facet)) is not None:  # type: ignore[call-overload]
+        elif (prefix := _PREFIXES.get(change.facet)) is not None:
             yield f"{prefix}/{change.id}", codec.encode(change.value) if isinstance(change.value, Entity) else None
 
 

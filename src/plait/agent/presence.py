@@ -21,7 +21,7 @@ PARTING_TIMEOUT_S = 3.0
 
 
 class Presence:
-    """Writes what it is told by `appear`, `component` and `counts`; `run` keeps it there."""
+    """Writes what it is told by `appear` and `component`; `run` keeps it there."""
 
     def __init__(self, store: Store, host: str, *, ttl_s: float, stopped_ttl_s: float) -> None:
         self._store = store
@@ -30,7 +30,6 @@ class Presence:
         self._stopped_ttl_s = stopped_ttl_s
         self._live: LiveHost | None = None
         self._components: dict[str, str] = {}
-        self._counts = (0, 0)
         self._lease: LeaseId | None = None
         self._wake = asyncio.Event()
         self._written: dict[str, bytes] = {}
@@ -50,10 +49,6 @@ class Presence:
         if self._components.get(name) != state:
             self._components[name] = state
             self._wake.set()
-
-    def counts(self, *, flows: int, ports: int) -> None:
-        self._counts = flows, ports
-        self._wake.set()
 
     async def run(self) -> None:
         """For ever."""
@@ -109,10 +104,7 @@ class Presence:
                 renew_at = loop.time() + self._ttl_s / 3
 
     async def _write(self, lease: LeaseId) -> None:
-        flows, ports = self._counts
-        health = Health(
-            host=self._host, components=tuple(sorted(self._components.items())), flows=flows, ports=ports
-        )
+        health = Health(host=self._host, components=tuple(sorted(self._components.items())))
         records: list[tuple[str, LiveHost | Health | None]] = [
             (keys.host(self._host), self._live),
             (keys.health(self._host), health),

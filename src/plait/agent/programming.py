@@ -16,16 +16,13 @@ import structlog
 from plait.agent.engine import Engine
 from plait.flows.flow import Flow, Group, flow_key
 from plait.flows.pipeline import table_name
-from plait.net.openflow import (
-    ForeignFlowChange,
-    ForeignGroupChange,
-    OpenFlowConnection,
-    SwitchUnavailable,
-)
+from plait.net.openflow import EventsLost, OpenFlowConnection, SwitchRefused, SwitchUnavailable
 from plait.net.stream import TlsFiles
 from plait.reconcile.switch import ActualFlow, DeleteFlow, DeleteGroup, Mod, PutFlow, PutGroup
 from plait.store.follow import Retry
+from plait.wire.openflow.messages import ForeignGroupChange
 from plait.wire.openflow.mods import FlowCommand, FlowMod, GroupCommand, GroupMod
+from plait.wire.openflow.monitor import ForeignFlowChange, MonitorResumed
 from plait.wire.openflow.multipart import FlowStats
 
 log = structlog.get_logger("plait.flows")
@@ -62,7 +59,7 @@ class Programming:
         retry = Retry()
         while True:
             try:
-                connection = await OpenFlowConnection.connect(self._target, tls=self._tls)
+                connection = await OpenFlowConnection.connect(self._target, ssl=self._tls)
                 try:
                     retry.succeeded()
                     await self._serve(connection)
@@ -71,7 +68,7 @@ class Programming:
                     self._engine.switch.failed()
                     await connection.close()
                 reason = "the switch closed the connection"
-            except SwitchUnavailable as error:
+            except (SwitchUnavailable, SwitchRefused) as error:
                 reason = str(error)
             self._on_state(reason)
             log.warning("switch lost, connecting again", reason=reason)
@@ -142,16 +139,22 @@ class Programming:
                 case ForeignFlowChange():
                     self._repair_flow(event)
                 case ForeignGroupChange():
-                    log.warning("groups changed by somebody else, comparing", group=event.group_id)
+                    log.warning("groups changed by somebody else, comparing everything", number=event.number)
                     self.repaired += 1
-                    self._dump_wanted = True
-                    self._engine.work.set()
+                    self._compare_again()
+                case MonitorResumed() | EventsLost():
+                    log.warning("changes by others came faster than they were heard, comparing everything")
+                    self._compare_again()
                 case _:
                     pass
 
+    def _compare_again(self) -> None:
+        self._dump_wanted = True
+        self._engine.work.set()
+
     def _repair_flow(self, event: ForeignFlowChange) -> None:
         key = flow_key(event.table, event.priority, event.match)
-        now = None if event.is_removed else ActualFlow(key, event.instructions, event.cookie)
+        now = None if event.kind == "removed" else ActualFlow(key, event.instructions, event.cookie)
         if self._engine.switch.changed_by_others(key, now):
             self.repaired += 1
             log.warning(

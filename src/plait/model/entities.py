@@ -235,8 +235,6 @@ class Health(Entity, frozen=True, kw_only=True, gc=False):
 
     host: str
     components: tuple[tuple[str, str], ...] = ()
-    flows: int = 0
-    ports: int = 0
 
     @property
     def ready(self) -> bool:

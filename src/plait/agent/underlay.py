@@ -1,0 +1,62 @@
+"""Neighbours on the underlay, kept known to the userspace datapath.
+
+Its tunnels resolve the far host by ARP or ND themselves and drop what waits for the answer; entries age after 15 minutes,
+in use or not (ovs-vswitchd(8), tnl/neigh). So that no tenant's packet is the one that asks, the agent sends an empty
+datagram to the discard port (RFC 863) of every host that appears, and now and then to all: the kernel asks, and Open vSwitch
+hears the answer. The kernel datapath needs none of this.
+"""
+
+import asyncio
+import socket
+from contextlib import suppress
+
+from plait.agent.engine import Engine
+from plait.model.entities import LiveHost
+from plait.model.view import Key
+
+DISCARD_PORT = 9
+REFRESH_S = 240.0
+"""Well below the 15 minutes, with room for probes that are lost."""
+
+
+class Warmth:
+    """Sends the datagrams from `address`; losing one costs nothing but the next tenant's first packet."""
+
+    def __init__(self, engine: Engine, address: str) -> None:
+        self._engine = engine
+        self._address = address
+        self._cold: set[str] = set()
+        self._wake = asyncio.Event()
+        self.is_needed = True
+        engine.on_dirty(self._look)
+
+    def _look(self, dirty: set[Key]) -> None:
+        hosts = {key.id for key in dirty if key.kind == "host"}
+        if hosts:
+            self._cold |= hosts
+            self._wake.set()
+
+    async def run(self) -> None:
+        """For ever."""
+        family = socket.AF_INET6 if ":" in self._address else socket.AF_INET
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REFRESH_S):
+                    await self._wake.wait()
+            is_refresh, cold = not self._wake.is_set(), self._cold
+            self._wake.clear()
+            self._cold = set()
+            if not self.is_needed:
+                continue
+            hosts = [host for host in self._engine.view.all(LiveHost) if is_refresh or host.name in cold]
+            # The address may be gone for a moment, while the switch restarts.
+            with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
+                sender.bind((self._address, 0))
+                for host in hosts:
+                    if host.name != self._engine.view.host:
+                        self._send(sender, host.vtep)
+
+    def _send(self, sender: socket.socket, vtep: str) -> None:
+        # An unreachable host is no reason not to ask the next one.
+        with suppress(OSError):
+            sender.sendto(b"", (vtep, DISCARD_PORT))
