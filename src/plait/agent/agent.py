@@ -13,9 +13,9 @@ import structlog
 
 from plait import __version__
 from plait.agent import plugging as plugging_module
-from plait.agent.api import serve
+from plait.agent.api import listening
 from plait.agent.cache import DiskView
-from plait.agent.config import Config
+from plait.agent.config import Config, Datapath
 from plait.agent.engine import Engine
 from plait.agent.inspection import Inspection
 from plait.agent.intent import IntentFeed
@@ -30,6 +30,7 @@ from plait.agent.shutdown import host_is_shutting_down
 from plait.agent.underlay import Warmth
 from plait.model.entities import LiveHost, Port
 from plait.model.view import Change
+from plait.net.stream import TlsFiles
 from plait.net.vswitch import BridgeInfo, Underlay
 from plait.net.vswitch.types import USERSPACE
 from plait.reach.api import Interest
@@ -55,15 +56,16 @@ class Agent:
         )
         self._has_last_view = self._recall()
         interest = Interest()
+        tls = None if config.tls is None else TlsFiles(*map(str, config.tls))
         reach = WatchReach(store, config.host)
         self._intent = IntentFeed(store, self.engine, interest, self._store_state)
         self._reach = ReachFeed(reach, self.engine, interest)
         self._plugging = Plugging(
             self.engine,
             target=config.ovsdb,
-            tls=config.tls,
+            tls=tls,
             bridge=config.bridge,
-            datapath=config.datapath,
+            datapath=None if config.datapath is Datapath.AUTO else config.datapath,
             underlay_address=underlay_address,
             transports=config.transports,
             on_state=lambda state: self.presence.component("switch database", state),
@@ -73,7 +75,7 @@ class Agent:
         self._programming = Programming(
             self.engine,
             target=config.openflow,
-            tls=config.tls,
+            tls=tls,
             portion=config.bundle_flows,
             on_state=self._switch_state,
             on_confirmed=self._confirmed,
@@ -85,7 +87,7 @@ class Agent:
             self._reporting,
             self.presence,
             bridge=config.bridge,
-            appctl_target=config.ovs_rundir,
+            appctl_target=str(config.ovs_rundir),
         )
         self.engine.gate.on_ready(self._open)
         self.presence.component("view", "waiting for " + ", ".join(sorted(self.engine.gate.awaited)))
@@ -104,9 +106,9 @@ class Agent:
             self.presence.run(),
             self._warmth.run(),
             self._notifier.run(),
-            serve(self._config.socket, self._inspection.handlers()),
         ]
-        async with asyncio.TaskGroup() as root:
+        # The socket comes first: of two agents of one host the second ends here, before it did anything.
+        async with listening(self._config.socket, self._inspection.handlers()), asyncio.TaskGroup() as root:
             tasks = [root.create_task(coroutine) for coroutine in running]
             await self._stop.wait()
             log.info("stopping, traffic goes on", host=self._config.host)
@@ -153,7 +155,9 @@ class Agent:
         self.presence.component("switch flows", state)
         self._reporting.is_switch_ready = self._programming.connection is not None
         if state == "ok":
-            self._notifier.ready(f"{len(self.engine.compiler.flows)} flows, {self.engine.view.count(Port)} ports")
+            self._notifier.ready(
+                f"{len(self.engine.compiler.flows)} flows, {self.engine.view.count(Port)} ports"
+            )
 
     def _confirmed(self) -> None:
         self._reporting.is_switch_ready = True

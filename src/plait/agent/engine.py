@@ -87,7 +87,10 @@ class Engine:
             return []
         numbers = {number.id: number for number in self.view.all(GroupNumber)}
         wanted = {id for id, number in numbers.items() if number.network not in networks}
-        of_networks = {f"{network}/{address}": (network, address) for network, address in self.view.groups_wanted(networks)}
+        of_networks = {
+            f"{network}/{address}": (network, address)
+            for network, address in self.view.groups_wanted(networks)
+        }
         assigned = assign(
             GROUP_NUMBERS,
             {id: number.number for id, number in numbers.items()},

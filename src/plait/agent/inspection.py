@@ -1,8 +1,9 @@
 """What the agent tells about itself over its socket: how it stands, its flows, and whether everything agrees."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from plait.agent.api import Handler, NotNow
 from plait.agent.engine import Engine
 from plait.agent.presence import Presence
 from plait.agent.programming import Programming, actual
@@ -12,15 +13,11 @@ from plait.compile import FlowEntry, app_of, compile_all
 from plait.flows.flow import Flow, Group
 from plait.flows.pipeline import table_name
 from plait.model.entities import Endpoint, LiveHost, Network, Port
-from plait.net.appctl import appctl
+from plait.net.appctl import AppctlError, appctl
+from plait.net.stream import Unreachable
 from plait.wire.openflow.text import instructions_text, match_text
 
 Answer = dict[str, Any]
-Handler = Callable[[Answer], Awaitable[object]]
-
-
-class NotNow(Exception):
-    """The agent can't answer this at present; the text says why."""
 
 
 class Inspection:
@@ -44,7 +41,12 @@ class Inspection:
         self._appctl_target = appctl_target
 
     def handlers(self) -> Mapping[str, Handler]:
-        return {"status": self.status, "flows": self.flows, "audit": self.audit, "ofproto_trace": self.ofproto_trace}
+        return {
+            "status": self.status,
+            "flows": self.flows,
+            "audit": self.audit,
+            "ofproto_trace": self.ofproto_trace,
+        }
 
     async def status(self, request: Answer) -> Answer:
         """How it stands: parts, counts, what is awaited, what is pending or refused."""
@@ -65,7 +67,10 @@ class Inspection:
             "sent": self._programming.sent,
             "repaired": self._programming.repaired,
             "conflicts": [
-                {"flow": str(Flow(key, b"")) if isinstance(key, bytes) else f"group {key}", "owners": [o.id for o in owners]}
+                {
+                    "flow": str(Flow(key, b"")) if isinstance(key, bytes) else f"group {key}",
+                    "owners": [o.id for o in owners],
+                }
                 for key, owners in self._engine.compiler.conflicts().items()
             ],
         }
@@ -107,13 +112,20 @@ class Inspection:
         }
         wanted = self._engine.compiler.flows
         differences = [
-            *(f"not as a fresh compile: {Flow(key, b'')}" for key in _different(dict(wanted), dict(fresh.flows))),
+            *(
+                f"not as a fresh compile: {Flow(key, b'')}"
+                for key in _different(dict(wanted), dict(fresh.flows))
+            ),
             *(
                 f"not as a fresh compile: group {id}"
                 for id in _different(dict(self._engine.compiler.groups), dict(fresh.groups))
             ),
             *(f"missing on the switch: {Flow(key, b'')}" for key in wanted.keys() - has.keys()),
-            *(f"stale on the switch: {Flow(key, flow.instructions)}" for key, flow in has.items() if key not in wanted),
+            *(
+                f"stale on the switch: {Flow(key, flow.instructions)}"
+                for key, flow in has.items()
+                if key not in wanted
+            ),
             *(
                 f"different on the switch: {Flow(key, has[key].instructions)}"
                 for key in wanted.keys() & has.keys()
@@ -121,17 +133,27 @@ class Inspection:
             ),
             *(
                 f"different on the switch: group {id}"
-                for id in _different({id: e.group for id, e in self._engine.compiler.groups.items()}, has_groups)
+                for id in _different(
+                    {id: e.group for id, e in self._engine.compiler.groups.items()}, has_groups
+                )
             ),
         ]
-        return {"flows": len(has), "groups": len(has_groups), "pending": self._engine.switch.pending, "differences": differences}
+        return {
+            "flows": len(has),
+            "groups": len(has_groups),
+            "pending": self._engine.switch.pending,
+            "differences": differences,
+        }
 
     async def ofproto_trace(self, request: Answer) -> Answer:
         """`ofproto/trace` of the switch itself, for a flow in ovs-ofctl's syntax."""
         flow = request.get("flow")
         if not isinstance(flow, str):
             raise NotNow("ofproto_trace needs 'flow': a flow in the syntax of ovs-ofctl(8), as text")
-        return {"text": await appctl(self._appctl_target, "ofproto/trace", self._bridge, flow)}
+        try:
+            return {"text": await appctl(self._appctl_target, "ofproto/trace", self._bridge, flow)}
+        except (AppctlError, Unreachable) as error:
+            raise NotNow(str(error)) from None
 
 
 def _different(one: dict[Any, Any], other: dict[Any, Any]) -> set[Any]:

@@ -31,7 +31,9 @@ class IntentFeed:
     `on_store` hears of outages: "" when the store answers, else the reason.
     """
 
-    def __init__(self, store: Store, engine: Engine, interest: Interest, on_store: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: Store, engine: Engine, interest: Interest, on_store: Callable[[str], None]
+    ) -> None:
         self._store = store
         self._engine = engine
         self._interest = interest
@@ -44,13 +46,17 @@ class IntentFeed:
         """For ever, through restarts and outages of the store."""
         self.follow_interest()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow(keys.bound_prefix(self._engine.view.host), PORTS, self._ports), name="ports")
+            tasks.create_task(
+                self._follow(keys.bound_prefix(self._engine.view.host), PORTS, self._ports), name="ports"
+            )
             tasks.create_task(self._follow(keys.HOSTS, HOSTS, self._hosts), name="hosts")
             seen: frozenset[str] = frozenset()
             while True:
                 seen = await self._interest.changed_from(seen)
                 for network in seen - self._following.keys():
-                    self._following[network] = tasks.create_task(self._follow_network(network), name=f"net/{network}")
+                    self._following[network] = tasks.create_task(
+                        self._follow_network(network), name=f"net/{network}"
+                    )
                 for network in self._following.keys() - seen:
                     self._following.pop(network).cancel()
                     self._forget(network)
@@ -62,7 +68,9 @@ class IntentFeed:
             self._engine.gate.wait_for(*sources_of(network))
         self._interest.set(networks)
 
-    async def _follow(self, prefix: str, source: str, take: Callable[[Mapping[str, bytes | None], bool], None]) -> None:
+    async def _follow(
+        self, prefix: str, source: str, take: Callable[[Mapping[str, bytes | None], bool], None]
+    ) -> None:
         """Hand over what stands under `prefix`, by the rest of the key; first everything (`True`), then changes."""
         async with aclosing(follow(self._store, prefix)) as news:
             async for item in news:
@@ -91,7 +99,9 @@ class IntentFeed:
 
     def _hosts(self, items: Mapping[str, bytes | None], is_full: bool) -> None:
         gone = {host.name for host in self._engine.view.all(LiveHost)} - items.keys() if is_full else set()
-        self._engine.change([*self._decoded(LiveHost, items), *(Change(LiveHost, name, None) for name in sorted(gone))])
+        self._engine.change(
+            [*self._decoded(LiveHost, items), *(Change(LiveHost, name, None) for name in sorted(gone))]
+        )
 
     def _network(self, network: str, items: Mapping[str, bytes | None], is_full: bool) -> None:
         if is_full or "info" in items:
@@ -116,7 +126,11 @@ class IntentFeed:
     def _forget(self, network: str) -> None:
         """Nothing of this host is in the network any more."""
         view = self._engine.view
-        gone = [Change(Endpoint, endpoint.port, None) for endpoint in view.all(Endpoint) if endpoint.network == network]
+        gone = [
+            Change(Endpoint, endpoint.port, None)
+            for endpoint in view.all(Endpoint)
+            if endpoint.network == network
+        ]
         self._engine.change([Change(Network, network, None), *gone])
 
 

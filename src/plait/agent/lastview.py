@@ -33,7 +33,10 @@ def to_disk(changes: Iterable[Change]) -> Iterator[tuple[str, bytes | None]]:
             value = None if change.value is None else msgspec.json.encode(change.value)
             yield f"{_GROUP}/{change.id}", value
         elif (prefix := _PREFIXES.get(change.facet)) is not None:
-            yield f"{prefix}/{change.id}", codec.encode(change.value) if isinstance(change.value, Entity) else None
+            yield (
+                f"{prefix}/{change.id}",
+                codec.encode(change.value) if isinstance(change.value, Entity) else None,
+            )
 
 
 def from_disk(records: Mapping[str, bytes]) -> Iterator[Change]:

@@ -35,7 +35,14 @@ log = structlog.get_logger("plait.switch")
 
 SOURCE = "ports of the switch"
 
-SwitchTrouble = (Unreachable, ConnectionLost, OvsdbError, SwitchMisconfigured, SwitchNotResponding, UnderlayUnusable)
+SwitchTrouble = (
+    Unreachable,
+    ConnectionLost,
+    OvsdbError,
+    SwitchMisconfigured,
+    SwitchNotResponding,
+    UnderlayUnusable,
+)
 
 
 class Plugging:
@@ -143,7 +150,9 @@ class Plugging:
                 self.problems[problem.port_id] = f"device {problem.device}: {problem.reason}"
                 # Not a change of the view, but of what is to be reported.
                 self._engine.look_again({Key("port", problem.port_id)})
-            log.warning("device can't be used", device=problem.device, port=problem.port_id, reason=problem.reason)
+            log.warning(
+                "device can't be used", device=problem.device, port=problem.port_id, reason=problem.reason
+            )
         self._engine.change(changes)
         self._engine.gate.told(SOURCE)
 
@@ -168,7 +177,9 @@ class Plugging:
                 await vswitch.unplug(gone)
             await self._plug(vswitch, wanted, asked)
 
-    async def _plug(self, vswitch: Vswitch, wanted: Mapping[str, PlugRequest], asked: dict[str, PlugRequest]) -> None:
+    async def _plug(
+        self, vswitch: Vswitch, wanted: Mapping[str, PlugRequest], asked: dict[str, PlugRequest]
+    ) -> None:
         fresh = [request for id, request in wanted.items() if asked.get(id) != request]
         if not fresh:
             return
@@ -176,7 +187,9 @@ class Plugging:
         failures = await vswitch.plug(fresh)
         for failure in failures:
             reason = f"device {failure.device}: {failure.reason}"
-            log.warning("port can't be plugged in", port=failure.port_id, device=failure.device, reason=failure.reason)
+            log.warning(
+                "port can't be plugged in", port=failure.port_id, device=failure.device, reason=failure.reason
+            )
             self.problems[failure.port_id] = reason
         failed = {failure.port_id for failure in failures}
         for request in fresh:

@@ -114,4 +114,3 @@ class Presence:
         if puts:
             await self._store.commit([], puts)
             self._written = fresh
-

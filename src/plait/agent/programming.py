@@ -105,7 +105,9 @@ class Programming:
     async def _compare(self, connection: OpenFlowConnection) -> None:
         """What the switch has against what is desired."""
         flows = [actual(stats) for stats in await connection.dump_flows()]
-        groups = [Group(group.group_id, group.type, group.buckets) for group in await connection.dump_groups()]
+        groups = [
+            Group(group.group_id, group.type, group.buckets) for group in await connection.dump_groups()
+        ]
         differences = self._engine.switch.dumped(flows, groups)
         self.connection = connection
         log.info(
@@ -193,7 +195,12 @@ def encoded(mod: Mod) -> FlowMod | GroupMod:
     match mod:
         case PutFlow(flow, cookie):
             return FlowMod(
-                FlowCommand.ADD, flow.table, flow.priority, cookie, match=flow.match, instructions=flow.instructions
+                FlowCommand.ADD,
+                flow.table,
+                flow.priority,
+                cookie,
+                match=flow.match,
+                instructions=flow.instructions,
             )
         case DeleteFlow(key):
             gone = Flow(key, b"")
@@ -202,4 +209,3 @@ def encoded(mod: Mod) -> FlowMod | GroupMod:
             return GroupMod(GroupCommand.ADD_OR_MODIFY, group.id, group.type, group.buckets)
         case DeleteGroup(id):
             return GroupMod(GroupCommand.DELETE, id)
-

@@ -83,7 +83,9 @@ class Reporting:
             self._wake.set()
 
     def look_at_all(self) -> None:
-        self._dirty |= {port.id for port in self._engine.view.all(Port)} | self._told.keys() | self._announced.keys()
+        self._dirty |= (
+            {port.id for port in self._engine.view.all(Port)} | self._told.keys() | self._announced.keys()
+        )
         self._wake.set()
 
     def counts(self) -> dict[str, int]:
@@ -97,7 +99,11 @@ class Reporting:
     def _look(self, dirty: set[Key]) -> None:
         for key in dirty:
             if key.kind in ("port", "station"):
-                if self._engine.view.get(Port, key.id) is not None or key.id in self._told or key.id in self._announced:
+                if (
+                    self._engine.view.get(Port, key.id) is not None
+                    or key.id in self._told
+                    or key.id in self._announced
+                ):
                     self._dirty.add(key.id)
             elif key.kind in ("network", "room"):
                 self.look_at_all()
@@ -144,7 +150,9 @@ class Reporting:
             try:
                 self._told[id] = codec.decode(PortStatus, item.value)
             except Invalid as error:
-                log.warning("status record is unreadable and will be written anew", key=key, reason=str(error))
+                log.warning(
+                    "status record is unreadable and will be written anew", key=key, reason=str(error)
+                )
         self._announced = {endpoint.port: endpoint for endpoint in announced.values()}
         self.look_at_all()
 
@@ -160,15 +168,21 @@ class Reporting:
         if view.get(Attachment, id) is None:
             if reason is not None:
                 return self._not_up(port, PortState.ERROR, reason)
-            wanted = f"device {port.device}" if port.device else f"an interface with external_ids:iface-id={id}"
-            return self._not_up(port, PortState.DOWN, f"waiting for {wanted} on the switch")
+            if port.device is not None:
+                # It was asked for a moment ago; the switch says a number or a problem.
+                return None
+            return self._not_up(
+                port, PortState.DOWN, f"waiting for an interface with external_ids:iface-id={id}"
+            )
         network = view.get(Network, port.network)
         made = self._engine.compiler.made_by(Key("station", id))
         if network is None or not made or not self.is_switch_ready:
             return None
         refusals = [refusal for key in made if (refusal := self._engine.switch.refusals.get(key)) is not None]
         if refusals:
-            return self._not_up(port, PortState.ERROR, f"the switch refuses {len(refusals)} flows: {refusals[0].reason}")
+            return self._not_up(
+                port, PortState.ERROR, f"the switch refuses {len(refusals)} flows: {refusals[0].reason}"
+            )
         if not self._engine.switch.in_step(made):
             return None
         heard_at = self._engine.heard_at.get(id)
@@ -245,7 +259,9 @@ class Reporting:
                 self._told.pop(id, None)
             else:
                 self._told[id] = status
-                log.info("port " + status.state, port=id, took_ms=status.took_ms, reason=status.reason or None)
+                log.info(
+                    "port " + status.state, port=id, took_ms=status.took_ms, reason=status.reason or None
+                )
 
 
 def endpoint_of(port: Port, host: str) -> Endpoint:

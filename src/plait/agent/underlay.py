@@ -9,6 +9,8 @@ hears the answer. The kernel datapath needs none of this.
 import asyncio
 import socket
 from contextlib import suppress
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from plait.agent.engine import Engine
 from plait.model.entities import LiveHost
@@ -60,3 +62,33 @@ class Warmth:
         # An unreachable host is no reason not to ask the next one.
         with suppress(OSError):
             sender.sendto(b"", (vtep, DISCARD_PORT))
+
+
+def underlay_address(configured: str | None, store: str) -> str:
+    """The address that other hosts send tunnels to: as configured, or the one from which the kernel reaches the store.
+
+    A store on this machine leaves the default route. Raises OSError with the way out when there is none.
+    """
+    if configured is not None:
+        return configured
+    hosts = [
+        _host_of(endpoint) for endpoint in urlsplit(store).netloc.rpartition("@")[2].split(",") if endpoint
+    ]
+    for target in (*hosts, "192.0.2.1", "2001:db8::1"):
+        with suppress(OSError):
+            family, _, _, _, address = socket.getaddrinfo(target, DISCARD_PORT, type=socket.SOCK_DGRAM)[0]
+            # Connecting a datagram socket sends nothing; it only asks the routing table.
+            with socket.socket(family, socket.SOCK_DGRAM) as asking:
+                asking.connect(address)
+                own = str(asking.getsockname()[0])
+                if not ip_address(own).is_loopback:
+                    return own
+    raise OSError(
+        "no underlay address: this host has no route to others; set underlay_address to the address for tunnels"
+    )
+
+
+def _host_of(endpoint: str) -> str:
+    if endpoint.startswith("["):
+        return endpoint[1:].partition("]")[0]
+    return endpoint.rpartition(":")[0] or endpoint

@@ -15,7 +15,10 @@ from plait.lab.lab import Lab
 from plait.lab.pinger import Pinger
 
 SUBNETS = ("10.0.0.0/24", "fd00:10::/64")
-PLACES = {"red": {"red-1": "h1", "red-2": "h2", "red-3": "h3"}, "blue": {"blue-1": "h1", "blue-2": "h2", "blue-3": "h3"}}
+PLACES = {
+    "red": {"red-1": "h1", "red-2": "h2", "red-3": "h3"},
+    "blue": {"blue-1": "h1", "blue-2": "h2", "blue-3": "h3"},
+}
 
 NEXT = """
 What to try next:
@@ -59,7 +62,9 @@ class Demo:
             text=True,
             check=False,
         )
-        print("".join(f"    {line}\n" for line in (done.stdout + done.stderr).splitlines()), end="", flush=True)
+        print(
+            "".join(f"    {line}\n" for line in (done.stdout + done.stderr).splitlines()), end="", flush=True
+        )
         return done.stdout
 
     def reaches(self, source: Endpoint, address: str, *, whom: str) -> None:
@@ -76,7 +81,9 @@ class Demo:
         return self.failures
 
     def _two_networks(self) -> tuple[dict[str, Endpoint], dict[str, Endpoint]]:
-        self.say(f"Two networks with the same subnets {' and '.join(SUBNETS)}, three containers in each, on three hosts")
+        self.say(
+            f"Two networks with the same subnets {' and '.join(SUBNETS)}, three containers in each, on three hosts"
+        )
         made: dict[str, dict[str, Endpoint]] = {}
         for network, places in PLACES.items():
             self.lab.network(network, *SUBNETS)
@@ -99,18 +106,24 @@ class Demo:
         self.say("Between networks nobody is, although the addresses are the same")
         extra = self.lab.endpoint("blue-4", network="blue", host="h2", addresses=("10.0.0.99",))
         self.reaches(blue["blue-1"], "10.0.0.99", whom="blue-4")
-        self.claim("red-1 does not reach 10.0.0.99, which only blue has", holds=not red["red-1"].reaches("10.0.0.99"))
-        own, other = (each.exec("ip", "neigh", "show", red["red-2"].v4) for each in (red["red-1"], blue["blue-1"]))
+        self.claim(
+            "red-1 does not reach 10.0.0.99, which only blue has", holds=not red["red-1"].reaches("10.0.0.99")
+        )
+        red_sees, blue_sees = (
+            each.exec("ip", "neigh", "show", red["red-2"].v4) for each in (red["red-1"], blue["blue-1"])
+        )
         self.claim(
             f"{red['red-2'].v4} is {red['red-2'].mac} for red-1 and {blue['blue-2'].mac} for blue-1",
-            holds=red["red-2"].mac in own and blue["blue-2"].mac in other,
+            holds=red["red-2"].mac in red_sees and blue["blue-2"].mac in blue_sees,
         )
         extra.delete()
 
     def _look(self) -> None:
         self.say("What the system says of itself")
         self.claim("status says that all is well", holds="h3" in self.plait("status"))
-        self.claim("trace says that red-2 is reached", holds="delivered" in self.plait("trace", "red-1", "red-2"))
+        self.claim(
+            "trace says that red-2 is reached", holds="delivered" in self.plait("trace", "red-1", "red-2")
+        )
 
     def _move(self, red: dict[str, Endpoint]) -> None:
         self.say("A container moves from h3 to h1, with the same addresses, under a running ping")
@@ -123,7 +136,9 @@ class Demo:
         print(f"       while it moved: {report}")
 
     def _kill(self, red: dict[str, Endpoint]) -> None:
-        self.say("An agent is killed and started again, under a running ping: nothing is lost, nothing is sent")
+        self.say(
+            "An agent is killed and started again, under a running ping: nothing is lost, nothing is sent"
+        )
         ping = Pinger(red["red-1"].namespace, [red["red-2"].v4], interval_s=0.005).start()
         ping.wait_answered(50)
         self.lab.host("h1").kill_agent()
