@@ -99,7 +99,7 @@ class Networks:
         ref: str,
         *,
         name: str | UnsetType = UNSET,
-        mtu_bytes: int | None | UnsetType = UNSET,
+        mtu_bytes: int | UnsetType | None = UNSET,
         transport: Transport | UnsetType = UNSET,
     ) -> Network:
         """Change what is given. Raises NotFound, Taken, Invalid."""

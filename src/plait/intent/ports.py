@@ -23,7 +23,7 @@ from plait.model.checks import Invalid
 from plait.model.codec import decode
 from plait.model.entities import FixedAddress, Port, PortStatus
 from plait.store import keys
-from plait.store.api import Compare, Delete, Store, Write
+from plait.store.api import MAX_COMMIT_OPS, Compare, Delete, Store, Write
 
 _MAX_VIEWS = 256
 
@@ -106,8 +106,8 @@ class Ports:
         ref: str,
         *,
         name: str | UnsetType = UNSET,
-        host: str | None | UnsetType = UNSET,
-        device: str | None | UnsetType = UNSET,
+        host: str | UnsetType | None = UNSET,
+        device: str | UnsetType | None = UNSET,
         addresses: tuple[str, ...] | UnsetType = UNSET,
         security: bool | UnsetType = UNSET,
         multicast: tuple[str, ...] | UnsetType = UNSET,
@@ -154,14 +154,17 @@ class Ports:
         await delete_ports(self.store, [port], missing_is_fine=False)
         return port
 
-    async def status(self, port: Port) -> PortStatus | None:
-        """What the port's host last said of it, if that was of this sequence."""
-        if port.host is None:
-            return None
-        key = keys.status(port.host, port.id)
-        item = (await self.store.get([key])).items.get(key)
-        status = None if item is None else decode(PortStatus, item.value)
-        return status if status is not None and status.sequence == port.sequence else None
+    async def statuses(self, ports: Sequence[Port]) -> dict[str, PortStatus]:
+        """What the ports' hosts last said of them, by port id; words of an earlier `sequence` are left out."""
+        wanted = {keys.status(port.host, port.id): port for port in ports if port.host is not None}
+        if len(wanted) > MAX_COMMIT_OPS:
+            found = (await self.store.snapshot(keys.STATUSES)).items
+        else:
+            found = (await self.store.get(list(wanted))).items if wanted else {}
+        said = {key: decode(PortStatus, found[key].value) for key in wanted if key in found}
+        return {
+            wanted[key].id: status for key, status in said.items() if status.sequence == wanted[key].sequence
+        }
 
     async def wait_up(self, port: Port, *, timeout_s: float) -> PortStatus:
         """Wait for the agent's `up`. Raises NotUp with the agent's reason, or with what is missing after `timeout_s`."""

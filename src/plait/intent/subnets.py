@@ -66,7 +66,7 @@ class Subnets:
         )
 
     async def set(
-        self, ref: str, *, name: str | UnsetType = UNSET, gateway: str | None | UnsetType = UNSET
+        self, ref: str, *, name: str | UnsetType = UNSET, gateway: str | UnsetType | None = UNSET
     ) -> Subnet:
         """Change what is given. Raises NotFound, Taken (name; the new gateway is a port's address), Invalid."""
 

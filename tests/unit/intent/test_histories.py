@@ -12,7 +12,6 @@ from plait.model.checks import Invalid
 from plait.model.numbers import Space
 from plait.store.api import Store
 
-
 Wish = tuple[str, ...]
 
 names = st.sampled_from(["a", "b", "c"])
@@ -82,7 +81,9 @@ WAYS: dict[str, Callable[..., Coroutine[None, None, object]]] = {
     "port at": lambda intent, network, name, address: intent.ports.create(
         PortSpec(network=network, name=name, addresses=(address,))
     ),
-    "ports": lambda intent, network, count: intent.ports.create_many([PortSpec(network=network)] * int(count)),
+    "ports": lambda intent, network, count: intent.ports.create_many(
+        [PortSpec(network=network)] * int(count)
+    ),
     "drop port": lambda intent, name: intent.ports.delete(name),
     "move": lambda intent, name, host: intent.ports.set(name, host=host),
     "readdress": lambda intent, name, address: intent.ports.set(name, addresses=(address,)),

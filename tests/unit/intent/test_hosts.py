@@ -14,7 +14,9 @@ async def live(store: MemoryStore, name: str) -> None:
 async def test_a_host_is_known_before_and_after_it_lives(store: MemoryStore, intent: Intent) -> None:
     await intent.hosts.create("h1", labels={"rack": "a"})
     await live(store, "h2")
-    await store.commit((), (Put(keys.health("h2"), encode(Health(host="h2", components=(("switch", "ok"),)))),))
+    await store.commit(
+        (), (Put(keys.health("h2"), encode(Health(host="h2", components=(("switch", "ok"),)))),)
+    )
     found = await intent.hosts.list()
     assert [(each.host.name, each.alive) for each in found] == [("h1", False), ("h2", True)]
     assert found[1].health is not None

@@ -17,7 +17,11 @@ async def test_a_network_is_found_by_name_and_by_id(intent: Intent) -> None:
 async def test_a_network_comes_with_its_subnets_or_not_at_all(intent: Intent, refused) -> None:
     made = await intent.networks.create("web", subnets=["10.0.0.0/24", "fd00::/64"])
     assert [each.prefix for each in await intent.subnets.list(made.id)] == ["10.0.0.0/24", "fd00::/64"]
-    await refused(intent.networks.create("b", subnets=["10.0.0.0/24", "10.0.0.0/16"]), Taken, "overlaps subnet 10.0.0.0/24")
+    await refused(
+        intent.networks.create("b", subnets=["10.0.0.0/24", "10.0.0.0/16"]),
+        Taken,
+        "overlaps subnet 10.0.0.0/24",
+    )
     await refused(intent.networks.create("b", subnets=["10.0.0.1/24"]), Invalid, "did you mean 10.0.0.0/24?")
 
 
@@ -26,7 +30,9 @@ async def test_names_are_one_projects(store: MemoryStore, intent: Intent, refuse
     other = Intent(store, project="other")
     theirs = await other.networks.create("web")
     assert (await intent.networks.list(), await other.networks.list()) == ([mine], [theirs])
-    await refused(intent.networks.create("web"), Taken, "there is a network 'web' in project 'default' already")
+    await refused(
+        intent.networks.create("web"), Taken, "there is a network 'web' in project 'default' already"
+    )
     await refused(intent.networks.get(theirs.id), NotFound, f"there is no network {theirs.id!r}")
 
 
@@ -58,7 +64,9 @@ async def test_a_renamed_network_frees_its_name(intent: Intent, refused) -> None
 
 @pytest.mark.parametrize("mtu_bytes", [0, 575, 65536])
 async def test_an_mtu_out_of_range_is_refused(intent: Intent, refused, mtu_bytes: int) -> None:
-    await refused(intent.networks.create("a", mtu_bytes=mtu_bytes), Invalid, f"MTU {mtu_bytes} is out of range")
+    await refused(
+        intent.networks.create("a", mtu_bytes=mtu_bytes), Invalid, f"MTU {mtu_bytes} is out of range"
+    )
     await intent.networks.create("a")
     await refused(intent.networks.set("a", mtu_bytes=mtu_bytes), Invalid, f"MTU {mtu_bytes} is out of range")
 

@@ -67,7 +67,9 @@ async def test_a_full_subnet_says_so_and_a_second_one_helps(intent: Intent, refu
     made = await intent.ports.create_many([PortSpec(network="tiny") for _ in range(5)])
     assert sorted(ip for port in made for ip in port.ips) == [f"10.0.0.{n}" for n in range(2, 7)]
     await refused(
-        intent.ports.create(PortSpec(network="tiny")), Full, "subnet 10.0.0.0/29 is full: 5 of 5 addresses in use"
+        intent.ports.create(PortSpec(network="tiny")),
+        Full,
+        "subnet 10.0.0.0/29 is full: 5 of 5 addresses in use",
     )
     await intent.subnets.create("tiny", "10.0.1.0/29")
     assert (await intent.ports.create(PortSpec(network="tiny"))).ips == ("10.0.1.2",)
@@ -85,7 +87,10 @@ async def test_the_search_steps_over_addresses_that_were_asked_for(intent: Inten
     await intent.ports.create_many(
         [PortSpec(network="web", addresses=(f"10.0.0.{n}",)) for n in (*range(2, 100), 101)]
     )
-    picked = [(await intent.ports.create(PortSpec(network="web", subnets=("10.0.0.0/24",)))).ips[0] for _ in range(154)]
+    picked = [
+        (await intent.ports.create(PortSpec(network="web", subnets=("10.0.0.0/24",)))).ips[0]
+        for _ in range(154)
+    ]
     assert set(picked) == {f"10.0.0.{n}" for n in (100, *range(102, 255))}
 
 
@@ -96,7 +101,11 @@ async def test_the_search_steps_over_addresses_that_were_asked_for(intent: Inten
         ({"name": "taken"}, Taken, "port name 'taken' is taken by port 'taken'"),
         ({"name": "a/b"}, Invalid, "port 'a/b' is not a name"),
         ({"addresses": ("10.0.0.2",)}, Taken, "address 10.0.0.2 is taken by port 'taken'"),
-        ({"addresses": ("10.0.9.2",)}, IntentError, "lies outside the subnets of network 'web' (10.0.0.0/24, fd00::/64)"),
+        (
+            {"addresses": ("10.0.9.2",)},
+            IntentError,
+            "lies outside the subnets of network 'web' (10.0.0.0/24, fd00::/64)",
+        ),
         ({"addresses": ("10.0.0.1",)}, Invalid, "address 10.0.0.1 is the gateway of 10.0.0.0/24"),
         ({"addresses": ("10.0.0.255",)}, Invalid, "network or broadcast address of 10.0.0.0/24"),
         ({"addresses": ("fd00::",)}, Invalid, "subnet-router anycast address of fd00::/64"),
@@ -112,7 +121,9 @@ async def test_the_search_steps_over_addresses_that_were_asked_for(intent: Inten
         ({"multicast": ("10.0.0.1",)}, Invalid, "is not a multicast address"),
     ],
 )
-async def test_a_port_that_can_not_be_is_refused_and_nothing_written(intent: Intent, refused, spec, error, text) -> None:
+async def test_a_port_that_can_not_be_is_refused_and_nothing_written(
+    intent: Intent, refused, spec, error, text
+) -> None:
     await intent.ports.create(
         PortSpec(network="web", name="taken", mac="02:00:00:00:00:01", host="h1", device="veth0")
     )
@@ -143,7 +154,10 @@ async def test_many_ports_are_all_made_or_none(intent: Intent, refused) -> None:
 
 async def test_ports_of_several_networks_and_hosts_come_back_in_order(intent: Intent) -> None:
     await intent.networks.create("db", subnets=["10.0.0.0/24"])
-    specs = [PortSpec(network=("web", "db")[n % 2], host=("h1", "h2", None)[n % 3], name=f"n{n}") for n in range(60)]
+    specs = [
+        PortSpec(network=("web", "db")[n % 2], host=("h1", "h2", None)[n % 3], name=f"n{n}")
+        for n in range(60)
+    ]
     made = await intent.ports.create_many(specs)
     assert [(port.name, port.host) for port in made] == [(spec.name, spec.host) for spec in specs]
     assert len(await intent.ports.list(network="db")) == 30
@@ -151,7 +165,9 @@ async def test_ports_of_several_networks_and_hosts_come_back_in_order(intent: In
     assert len(await intent.ports.list(network="db", host="h2")) == 10
 
 
-async def test_a_move_raises_the_sequence_and_takes_everything_along(store: MemoryStore, intent: Intent) -> None:
+async def test_a_move_raises_the_sequence_and_takes_everything_along(
+    store: MemoryStore, intent: Intent
+) -> None:
     port = await intent.ports.create(PortSpec(network="web", name="a", host="h1", device="veth0"))
     status = PortStatus(port=port.id, host="h1", state=PortState.UP)
     await store.commit((), (Put(keys.status("h1", port.id), encode(status)),))
@@ -167,18 +183,31 @@ async def test_a_move_raises_the_sequence_and_takes_everything_along(store: Memo
 async def test_a_port_can_change_its_name_addresses_and_groups(intent: Intent, refused) -> None:
     port = await intent.ports.create(PortSpec(network="web", name="a"))
     other = await intent.ports.create(PortSpec(network="web", name="b"))
-    changed = await intent.ports.set("a", name="c", addresses=("10.0.0.9",), multicast=("239.1.1.1",), security=False)
-    assert (changed.name, changed.ips, changed.multicast, changed.security) == ("c", ("10.0.0.9",), ("239.1.1.1",), False)
+    changed = await intent.ports.set(
+        "a", name="c", addresses=("10.0.0.9",), multicast=("239.1.1.1",), security=False
+    )
+    assert (changed.name, changed.ips, changed.multicast, changed.security) == (
+        "c",
+        ("10.0.0.9",),
+        ("239.1.1.1",),
+        False,
+    )
     assert (changed.sequence, changed.mac) == (port.sequence, port.mac)
     await refused(intent.ports.set("c", name="b"), Taken, "port name 'b' is taken")
-    await refused(intent.ports.set("c", addresses=(other.ips[0],)), Taken, f"address {other.ips[0]} is taken by port 'b'")
+    await refused(
+        intent.ports.set("c", addresses=(other.ips[0],)),
+        Taken,
+        f"address {other.ips[0]} is taken by port 'b'",
+    )
     await refused(intent.ports.set("c", host="h9"), NotFound, "host 'h9' is not known")
     assert (await intent.ports.create(PortSpec(network="web", addresses=(port.ips[0],)))).ips == port.ips[:1]
 
 
 async def test_a_field_of_a_newer_version_survives_a_change(store: MemoryStore, intent: Intent) -> None:
     port = await intent.ports.create(PortSpec(network="web", name="a", host="h1"))
-    newer = port.__class__(**{**{f: getattr(port, f) for f in port.__struct_fields__}, "extra": (("qos", "7"),)})
+    newer = port.__class__(
+        **{**{f: getattr(port, f) for f in port.__struct_fields__}, "extra": (("qos", "7"),)}
+    )
     await store.commit((), tuple(Put(key, value) for key, value in of_port(newer).items()))
     assert b'"qos":7' in encode(await intent.ports.set("a", host="h2"))
 

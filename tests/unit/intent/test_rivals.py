@@ -1,7 +1,6 @@
 """Several frontends at once on the same things."""
 
 import asyncio
-
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -14,7 +13,9 @@ async def test_many_creators_at_once_never_share_an_address(interleaving) -> Non
     store = interleaving(7)
     await Intent(store).networks.create("n", subnets=["10.0.0.0/24", "fd00::/64"])
     users = [Intent(store) for _ in range(25)]
-    made = await asyncio.gather(*(user.ports.create(PortSpec(network="n")) for user in users for _ in range(8)))
+    made = await asyncio.gather(
+        *(user.ports.create(PortSpec(network="n")) for user in users for _ in range(8))
+    )
     assert store.conflicts > 0, "the creators did not meet"
     assert len({ip for port in made for ip in port.ips}) == 400
     assert await audit(store) == []

@@ -18,9 +18,15 @@ async def test_a_subnet_is_found_by_name_and_by_id(intent: Intent, web: str) -> 
 
 
 @pytest.mark.parametrize("prefix", ["10.1.0.0/16", "10.1.128.0/17", "10.0.0.0/8", "10.0.0.0/15"])
-async def test_an_overlapping_subnet_is_refused_and_the_other_named(intent: Intent, web: str, refused, prefix) -> None:
+async def test_an_overlapping_subnet_is_refused_and_the_other_named(
+    intent: Intent, web: str, refused, prefix
+) -> None:
     await intent.subnets.create(web, "10.1.0.0/16", name="front")
-    await refused(intent.subnets.create(web, prefix), Taken, f"{prefix} overlaps subnet 'front' 10.1.0.0/16 of network 'web'")
+    await refused(
+        intent.subnets.create(web, prefix),
+        Taken,
+        f"{prefix} overlaps subnet 'front' 10.1.0.0/16 of network 'web'",
+    )
 
 
 async def test_the_same_subnet_in_two_networks_is_normal(intent: Intent, web: str) -> None:
@@ -42,7 +48,9 @@ async def test_the_same_subnet_in_two_networks_is_normal(intent: Intent, web: st
         ("fd00::/64", "fe80::1%eth0", "has a scope"),
     ],
 )
-async def test_a_subnet_that_can_not_be_is_refused(intent: Intent, web: str, refused, prefix, gateway, why) -> None:
+async def test_a_subnet_that_can_not_be_is_refused(
+    intent: Intent, web: str, refused, prefix, gateway, why
+) -> None:
     await refused(intent.subnets.create(web, prefix, gateway=gateway), Invalid, why)
 
 
@@ -54,7 +62,9 @@ async def test_a_gateway_can_move_to_a_free_address_only(intent: Intent, web: st
     await intent.subnets.create(web, "10.0.0.0/29", name="front")
     port = await intent.ports.create(PortSpec(network=web, name="p"))
     assert port.ips == ("10.0.0.2",)
-    await refused(intent.subnets.set("front", gateway="10.0.0.2"), Taken, "address 10.0.0.2 is taken by port 'p'")
+    await refused(
+        intent.subnets.set("front", gateway="10.0.0.2"), Taken, "address 10.0.0.2 is taken by port 'p'"
+    )
     await intent.subnets.set("front", gateway="10.0.0.3")
     assert (await intent.ports.create(PortSpec(network=web))).ips == ("10.0.0.4",)
     assert (await intent.subnets.set("front", gateway=None)).gateway is None

@@ -17,18 +17,24 @@ async def port(intent: Intent) -> Port:
     return await intent.ports.create(PortSpec(network="web", name="a", host="h1", device="veth0"))
 
 
-async def say(store: MemoryStore, port: Port, state: PortState, *, sequence: int = 0, reason: str = "") -> None:
+async def say(
+    store: MemoryStore, port: Port, state: PortState, *, sequence: int = 0, reason: str = ""
+) -> None:
     assert port.host is not None
     status = PortStatus(port=port.id, host=port.host, state=state, sequence=sequence, reason=reason)
     await store.commit((), (Put(keys.status(port.host, port.id), encode(status)),))
 
 
-async def test_a_port_that_is_up_already_is_not_waited_for(store: MemoryStore, intent: Intent, port: Port) -> None:
+async def test_a_port_that_is_up_already_is_not_waited_for(
+    store: MemoryStore, intent: Intent, port: Port
+) -> None:
     await say(store, port, PortState.UP)
     assert (await intent.ports.wait_up(port, timeout_s=5)).state is PortState.UP
 
 
-async def test_an_old_word_down_and_silence_are_waited_through(store: MemoryStore, intent: Intent, port: Port) -> None:
+async def test_an_old_word_down_and_silence_are_waited_through(
+    store: MemoryStore, intent: Intent, port: Port
+) -> None:
     moved = await intent.ports.set("a", host=None)
     moved = await intent.ports.set("a", host="h1")
     assert moved.sequence == 2
@@ -40,7 +46,9 @@ async def test_an_old_word_down_and_silence_are_waited_through(store: MemoryStor
     assert (await waiting).sequence == 2
 
 
-async def test_an_error_is_raised_with_the_agents_reason(store: MemoryStore, intent: Intent, port: Port) -> None:
+async def test_an_error_is_raised_with_the_agents_reason(
+    store: MemoryStore, intent: Intent, port: Port
+) -> None:
     await say(store, port, PortState.ERROR, reason="there is no device veth0")
     with pytest.raises(NotUp, match="port 'a' on host 'h1' is in error: there is no device veth0"):
         await intent.ports.wait_up(port, timeout_s=5)
@@ -74,7 +82,9 @@ async def test_a_port_on_no_host_is_not_waited_for(intent: Intent) -> None:
         await intent.ports.wait_up(port, timeout_s=5)
 
 
-async def test_many_ports_on_several_hosts_are_waited_for_together(store: MemoryStore, intent: Intent) -> None:
+async def test_many_ports_on_several_hosts_are_waited_for_together(
+    store: MemoryStore, intent: Intent
+) -> None:
     await intent.hosts.create("h1")
     await intent.hosts.create("h2")
     await intent.networks.create("web")

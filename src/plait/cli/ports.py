@@ -1,0 +1,136 @@
+"""`plait port`: all but making them, which is `port_create.py`."""
+
+import click
+from msgspec import UNSET
+
+from plait.cli import output
+from plait.cli.complete import names_of
+from plait.cli.port_create import create
+from plait.cli.rows import Row, port_row
+from plait.cli.session import Session, shared_options
+from plait.intent import Intent
+from plait.model.entities import Port
+
+COLUMNS = ("name", "network", "addresses", "mac", "host", "device", "state", "id")
+
+
+@click.group()
+def port() -> None:
+    """Places where endpoints are plugged in. PORT is a name or an id."""
+
+
+port.add_command(create)
+
+
+@port.command(name="list")
+@shared_options
+@click.option("--network", shell_complete=names_of("network"), help="Only those of this network.")
+@click.option("--host", shell_complete=names_of("host"), help="Only those on this host.")
+@click.pass_obj
+def list_(session: Session, network: str | None, host: str | None) -> None:
+    """List ports."""
+
+    async def work(intent: Intent) -> list[Row]:
+        ports = await intent.ports.list(network=network, host=host)
+        names = {each.id: each.name for each in await intent.networks.list()}
+        statuses = await intent.ports.statuses(ports)
+        return [port_row(each, names, statuses.get(each.id)) for each in ports]
+
+    output.listing(session.run(work), COLUMNS, as_json=session.is_json)
+
+
+@port.command()
+@shared_options
+@click.argument("port", shell_complete=names_of("port"))
+@click.pass_obj
+def show(session: Session, port: str) -> None:
+    """Show one port."""
+
+    async def work(intent: Intent) -> Row:
+        return await _row(intent, await intent.ports.get(port))
+
+    output.show(session.run(work), as_json=session.is_json)
+
+
+@port.command(name="set")
+@shared_options
+@click.argument("port", shell_complete=names_of("port"))
+@click.option("--name", help="Another name.")
+@click.option("--host", shell_complete=names_of("host"), help="Move it to this host.")
+@click.option("--no-host", is_flag=True, help="Take it off its host.")
+@click.option("--device", help="The interface on the host that is plugged in.")
+@click.option("--no-device", is_flag=True, help="Plug in no interface.")
+@click.option("--address", "addresses", multiple=True, help="These instead of the ones it has; repeatable.")
+@click.option(
+    "--multicast", "groups", multiple=True, metavar="GROUP", help="Groups it wants instead; repeatable."
+)
+@click.option("--no-multicast", is_flag=True, help="It wants no groups.")
+@click.option(
+    "--port-security/--no-port-security", "security", default=None, help="Send only from its own addresses."
+)
+@click.option("--wait", is_flag=True, help="Until the host says that it is up.")
+@click.option(
+    "--timeout", "timeout_s", type=float, default=30, show_default=True, metavar="SECONDS", help="For --wait."
+)
+@click.pass_obj
+def set_(
+    session: Session,
+    port: str,
+    *,
+    name: str | None,
+    host: str | None,
+    no_host: bool,
+    device: str | None,
+    no_device: bool,
+    addresses: tuple[str, ...],
+    groups: tuple[str, ...],
+    no_multicast: bool,
+    security: bool | None,
+    wait: bool,
+    timeout_s: float,
+) -> None:
+    """Change a port, or move it to another host."""
+    for value, no_value, what in (
+        (host, no_host, "host"),
+        (device, no_device, "device"),
+        (groups, no_multicast, "multicast"),
+    ):
+        if value and no_value:
+            raise click.UsageError(f"--{what} and --no-{what} exclude each other")
+
+    async def work(intent: Intent) -> Row:
+        changed = await intent.ports.set(
+            port,
+            name=UNSET if name is None else name,
+            host=None if no_host else UNSET if host is None else host,
+            device=None if no_device else UNSET if device is None else device,
+            addresses=addresses or UNSET,
+            multicast=() if no_multicast else groups or UNSET,
+            security=UNSET if security is None else security,
+        )
+        if wait:
+            await intent.ports.wait_up(changed, timeout_s=timeout_s)
+        return await _row(intent, changed)
+
+    output.show(session.run(work), as_json=session.is_json)
+
+
+@port.command()
+@shared_options
+@click.argument("ports", metavar="PORT...", nargs=-1, required=True, shell_complete=names_of("port"))
+@click.pass_obj
+def delete(session: Session, ports: tuple[str, ...]) -> None:
+    """Delete ports and free what they had."""
+
+    async def work(intent: Intent) -> list[Row]:
+        found = [await intent.ports.get(each) for each in ports]
+        await intent.ports.delete_all(found)
+        return [port_row(each, {}, None) for each in found]
+
+    output.deleted("port", session.run(work), as_json=session.is_json)
+
+
+async def _row(intent: Intent, port: Port) -> Row:
+    network = await intent.networks.get(port.network)
+    statuses = await intent.ports.statuses([port])
+    return port_row(port, {network.id: network.name}, statuses.get(port.id))
