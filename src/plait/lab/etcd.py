@@ -50,7 +50,7 @@ class EtcdServer:
         return f"{'etcd' if self._tls is None else 'etcds'}://{self.endpoint}"
 
     def start(self) -> None:
-        """Returns when clients are served. Raises LabError, with the end of etcd's log, if it ends instead."""
+        """Returns when clients are served. Raises LabError, with the end of etcd's log, if it ends."""
         self.launch()
         self.wait_ready()
 

@@ -1,7 +1,9 @@
 """The contract of a store: a strongly consistent key-value space with revisions.
 
-Rule 1: a revision is a point in the history of the whole store; every commit that changes something makes the next one.
-Rule 2: the watch is a hint, the revision is the truth: a snapshot at a revision, then a watch from there, misses nothing.
+Rule 1: a revision is a point in the history of the whole store; every commit that changes something makes the
+next one.
+Rule 2: the watch is a hint, the revision is the truth: a snapshot at a revision, then a watch from there,
+misses nothing.
 Rule 3: every write is a transaction of compares and writes; it happens whole or not at all.
 Rule 4: keys and prefixes are text, values are bytes; a prefix is scoped by characters, so end it with "/".
 
@@ -51,7 +53,7 @@ class PrefixUnchanged(msgspec.Struct, frozen=True):
 
 
 class Put(msgspec.Struct, frozen=True):
-    """Write `value`. With `lease`, the key lives no longer than the lease; without, an earlier lease is detached."""
+    """Write `value`. With `lease`, the key lives no longer than the lease; an earlier lease is detached."""
 
     key: str
     value: bytes
@@ -131,18 +133,19 @@ class Store(Protocol):
     async def commit(self, compares: Sequence[Compare], writes: Sequence[Write]) -> Committed | Conflict:
         """All `writes`, if all `compares` hold. At most `MAX_COMMIT_OPS` of each; a key may be written once.
 
-        Without an effect (no writes, or only deletes of absent keys) the revision stays as it is. Raises LeaseLost if a
-        `Put` names a lease that is gone, ValueError if the limits (`MAX_COMMIT_OPS`, `MAX_COMMIT_BYTES`) are broken.
+        Without an effect (no writes, or only deletes of absent keys) the revision stays as it is. Raises
+        LeaseLost if a `Put` names a lease that is gone, ValueError if the limits (`MAX_COMMIT_OPS`,
+        `MAX_COMMIT_BYTES`) are broken.
         """
         ...
 
     def watch(self, prefix: str, after: Revision) -> AsyncGenerator[Batch, None]:
         """Every change under `prefix` made after revision `after`, in order, each once.
 
-        Survives a short loss of the server by itself, from where it stood. Raises `Compacted` when the history it would
-        need is gone: a slow reader is never buffered for without bound, it reads on from the history, while there is
-        one. Raises `StoreUnavailable` when the server stays away; ends when the store is closed. Leave it by
-        `contextlib.aclosing` (or aclose), which frees everything at once.
+        Survives a short loss of the server by itself, from where it stood. Raises `Compacted` when the
+        history it would need is gone: a slow reader is never buffered for without bound, it reads on from the
+        history, while there is one. Raises `StoreUnavailable` when the server stays away; ends when the store
+        is closed. Leave it by `contextlib.aclosing` (or aclose), which frees everything at once.
         """
         ...
 

@@ -4,9 +4,6 @@ import math
 from collections.abc import AsyncGenerator, Sequence
 from typing import assert_never
 
-import grpc
-import grpc.aio
-
 from plait.store.api import (
     Batch,
     Committed,
@@ -34,6 +31,7 @@ from plait.store.etcd_client import (
     Login,
     Tls,
 )
+from plait.store.etcd_grpc import grpc
 from plait.store.etcd_pb import etcd_pb2 as pb
 from plait.store.etcd_ranges import range_of, text
 from plait.store.etcd_watch import BUFFER_BYTES, PATIENCE_S, EtcdWatches

@@ -9,19 +9,12 @@ A connection is watched by HTTP/2 pings, so a server that is gone without a word
 """
 
 import asyncio
-import os
 import random
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
-
-# gRPC's C core writes its own lines to stderr (a failed TLS handshake, for one); the same comes as our error.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-
-import grpc
-import grpc.aio
 
 from plait.store.api import StoreError, StoreUnavailable
 from plait.store.etcd_errors import (
@@ -32,6 +25,7 @@ from plait.store.etcd_errors import (
     short,
     wants_new_login,
 )
+from plait.store.etcd_grpc import grpc
 from plait.store.etcd_pb import etcd_pb2 as pb
 
 _RETRY_AFTER_S = 0.05

@@ -6,24 +6,27 @@ by).
 
 import re
 
-import grpc
-import grpc.aio
-
 from plait.store.api import StoreError, StoreUnavailable
+from plait.store.etcd_grpc import grpc
 
 _RENEW_LOGIN = ("invalid auth token", "revision of auth store is old", "user name is empty")
 _NOT_DONE = ("etcdserver: no leader", "etcdserver: not leader", "etcdserver: too many requests")
 _REASONS = (
-    (r"CERTIFICATE_VERIFY_FAILED[^\"]*?certificate has expired", "its certificate has expired"),
+    (r"CERTIFICATE_VERIFY_FAILED.*certificate has expired", "its certificate has expired"),
     (r"CERTIFICATE_VERIFY_FAILED", "its certificate is not signed by the given CA"),
-    (r"[Hh]ostname|peer name .* is not in peer certificate", "its certificate is for another name"),
-    (r"WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG", "it speaks no TLS: use etcd:// instead of etcds://"),
+    (r"Hostname Verification", "its certificate is for another name"),
+    (r"Unwrap failed|DATA_CORRUPTED|alert", "it refuses our certificate, or wants one: check cert and key"),
+    (
+        r"Handshake read failed|WRONG_VERSION",
+        "it hangs up on TLS: without TLS use etcd:// instead of etcds://",
+    ),
     (r"(?i)handshake|ssl|tls", "the TLS handshake failed: check ca, cert and key"),
     (r"Connection refused", "connection refused"),
     (r"No route to host|Network is unreachable", "no route to it"),
-    (r"(?i)dns|getaddrinfo|name resolution|Domain name not found", "its name can't be resolved"),
+    (r"(?i)errors resolving|dns|getaddrinfo|Domain name not found", "its name can't be resolved"),
     (r"(?i)http1|http/1|HTTP2 client preface", "it is no etcd"),
-    (r"Connection reset|Socket closed|EOF|GOAWAY|closed", "the connection was closed"),
+    (r"Socket closed", "it hangs up: with TLS use etcds:// instead of etcd://"),
+    (r"(?i)connection reset|EOF|GOAWAY|closed", "the connection was lost"),
 )
 
 WAY_OUT = "check that etcd runs and that the store URL is right"

@@ -17,12 +17,10 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 
-import grpc
-import grpc.aio
-
 from plait.store.api import Batch, Change, Compacted, Revision, StoreError, StoreUnavailable
 from plait.store.etcd_client import WATCH, EtcdClient, Metadata, stream
 from plait.store.etcd_errors import explain, is_elsewhere_better, wants_new_login
+from plait.store.etcd_grpc import grpc
 from plait.store.etcd_pb import etcd_pb2 as pb
 from plait.store.etcd_ranges import range_of, text
 

@@ -42,20 +42,23 @@ def open_store(url: str) -> Store:
 
 
 def without_password(url: str) -> str:
-    """`url` as it may be shown and logged."""
-    return re.sub(r"(//[^/?#]*?):[^/?#]*@", r"\1:***@", url)
+    """`url` as it may be shown and logged.
+
+    Hides up to the last "@": a password whose "/" or "@" isn't escaped must not show for that.
+    """
+    return re.sub(r"^(?!sqlite:)([^:]*://[^:@]*):.*@", r"\1:***@", url, flags=re.DOTALL)
 
 
 def _split(url: str) -> SplitResult:
     try:
         return urlsplit(url)
-    except ValueError as error:
-        raise _wrong(url, str(error)) from error
+    except ValueError:
+        # What it says may hold the password.
+        raise _wrong(url) from None
 
 
-def _wrong(url: str, reason: str = "") -> StoreError:
-    because = f" ({reason})" if reason else ""
-    return StoreError(f"store URL {without_password(url)!r} is none of: {FORMS}{because}")
+def _wrong(url: str) -> StoreError:
+    return StoreError(f"store URL {without_password(url)!r} is none of: {FORMS}")
 
 
 def _options(parts: SplitResult, allowed: tuple[str, ...]) -> dict[str, str]:

@@ -1,0 +1,422 @@
+"""What only the etcd driver can meet: lost servers, logins, TLS, clusters."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from plait.lab.etcd import EtcdServer, ServerTls
+from plait.store.api import (
+    ABSENT,
+    Batch,
+    Change,
+    Committed,
+    Compacted,
+    Delete,
+    KeyAt,
+    Put,
+    Revision,
+    Store,
+    StoreError,
+    StoreUnavailable,
+)
+from plait.store.etcd import EtcdStore
+from plait.store.etcd_client import Login, Tls
+from plait.store.open import open_store
+
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EtcdServer]:
+    """A server of this test's own."""
+    server = EtcdServer(tmp_path / "etcd")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Callable[[Store], Store]]:
+    """Closes at the end what a test opens."""
+    stores: list[Store] = []
+
+    def opened(store: Store) -> Store:
+        stores.append(store)
+        return store
+
+    yield opened
+    for store in stores:
+        await store.close()
+
+
+def etcdctl(server: EtcdServer, *arguments: str) -> None:
+    subprocess.run(["etcdctl", f"--endpoints={server.endpoint}", *arguments], check=True, capture_output=True)
+
+
+def enable_logins(server: EtcdServer) -> None:
+    """A root, a user `plait` that may touch its prefix, and none without a login."""
+    etcdctl(server, "user", "add", "root:root password")
+    etcdctl(server, "user", "grant-role", "root", "root")
+    etcdctl(server, "role", "add", "plait")
+    etcdctl(server, "role", "grant-permission", "plait", "--prefix=true", "readwrite", "plait/")
+    etcdctl(server, "user", "add", f"plait:{PASSWORD}")
+    etcdctl(server, "user", "grant-role", "plait", "plait")
+    etcdctl(server, "auth", "enable")
+
+
+async def put(store: Store, key: str, value: bytes = b"v") -> Revision:
+    committed = await store.commit([], [Put(key, value)])
+    assert isinstance(committed, Committed)
+    return committed.revision
+
+
+async def to_the_end(batches: AsyncIterator[Batch]) -> int:
+    return len([batch async for batch in batches])
+
+
+async def error_of(store: Store) -> StoreError:
+    with pytest.raises(StoreError) as caught:
+        await store.snapshot("plait/")
+    return caught.value
+
+
+async def test_a_watch_goes_on_where_it_stood_when_a_killed_server_returns(server, opened):
+    watching, writing = opened(open_store(server.url)), opened(open_store(server.url))
+    async with aclosing(watching.watch("a", Revision(1))) as watch:
+        await put(writing, "a1")
+        assert (await anext(watch)).changes == (Change("a1", b"v"),)
+        hearing = asyncio.ensure_future(anext(watch))
+        for number in range(2, 4):
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.start)
+            await put(writing, f"a{number}")
+            assert (await hearing).changes == (Change(f"a{number}", b"v"),)
+            hearing = asyncio.ensure_future(anext(watch))
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
+    assert set((await watching.snapshot("a")).items) == {"a1", "a2", "a3"}
+
+
+async def test_what_was_committed_before_a_kill_is_there_after_it(server, opened):
+    store = opened(open_store(server.url))
+    revision = await put(store, "a", b"kept")
+    await asyncio.to_thread(server.kill)
+    await asyncio.to_thread(server.start)
+    item = (await store.get(["a"])).items["a"]
+    assert (item.value, item.revision) == (b"kept", revision)
+
+
+class Relay:
+    """A way to a server that can be cut and mended."""
+
+    def __init__(self, server: EtcdServer) -> None:
+        self._host, self._port = server.endpoint.split(":")
+        self._writers: list[asyncio.StreamWriter] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.port = 0
+
+    async def mend(self) -> None:
+        self._server = await asyncio.start_server(self._join, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._writers = []
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
+        self._writers += [writer, far_writer]
+        for source, sink in ((reader, far_writer), (far_reader, writer)):
+            task = asyncio.create_task(self._pass_on(source, sink))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            sink.write(data)
+        sink.close()
+
+
+async def test_a_watch_that_was_cut_off_resumes_and_says_if_history_was_forgotten_meanwhile(server, opened):
+    relay = Relay(server)
+    await relay.mend()
+    near, far = opened(EtcdStore([server.endpoint])), opened(EtcdStore([f"127.0.0.1:{relay.port}"]))
+    async with aclosing(far.watch("a", Revision(1))) as watch:
+        await put(near, "a1")
+        assert (await anext(watch)).changes == (Change("a1", b"v"),)
+        hearing = asyncio.ensure_future(anext(watch))
+        await relay.cut()
+        await put(near, "a2")
+        await relay.mend()
+        assert (await hearing).changes == (Change("a2", b"v"),)
+        hearing = asyncio.ensure_future(anext(watch))
+        await relay.cut()
+        await put(near, "a3")
+        await near.compact(await put(near, "b"))
+        await relay.mend()
+        with pytest.raises(Compacted, match="snapshot"):
+            await hearing
+    await far.close()
+    await relay.cut()
+
+
+async def test_a_server_that_nobody_runs_is_named_with_the_way_out(server, opened):
+    server.stop()
+    store = opened(EtcdStore([server.endpoint], timeout_s=1))
+    for ask in (store.snapshot("a"), store.grant(5), store.commit([], [Put("a", b"")])):
+        with pytest.raises(StoreUnavailable) as caught:
+            await ask
+        assert str(caught.value) == (
+            f"etcd can't be reached ({server.endpoint}: connection refused): "
+            "check that etcd runs and that the store URL is right"
+        )
+
+
+async def test_a_server_that_accepts_and_says_nothing_is_unavailable_after_the_timeout(opened):
+    silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    store = opened(EtcdStore([f"127.0.0.1:{port}"], timeout_s=0.5))
+    with pytest.raises(StoreUnavailable, match=str(port)):
+        await store.snapshot("a")
+    silent.close()
+
+
+async def test_a_watch_gives_up_when_the_server_stays_away_and_can_be_begun_again(server, opened):
+    store = opened(EtcdStore([server.endpoint], timeout_s=0.3, patience_s=0.5))
+    revision = await put(store, "a")
+    async with aclosing(store.watch("a", Revision(revision - 1))) as watch:
+        await anext(watch)
+        await asyncio.to_thread(server.kill)
+        with pytest.raises(StoreUnavailable, match="connection refused"):
+            await anext(watch)
+    await asyncio.to_thread(server.start)
+    async with aclosing(store.watch("a", revision)) as watch:
+        later = await put(store, "a")
+        assert (await anext(watch)).revision == later
+
+
+async def test_a_slow_reader_is_not_buffered_for_and_misses_nothing(server, opened):
+    writing = opened(EtcdStore([server.endpoint]))
+    reading = opened(EtcdStore([server.endpoint], buffer_bytes=20_000))
+    async with (
+        aclosing(reading.watch("a", Revision(1))) as watch,
+        aclosing(reading.watch("a/end", Revision(1))) as quick,
+    ):
+        end = asyncio.ensure_future(anext(quick))
+        await put(writing, "a/first")
+        heard = list((await anext(watch)).changes)
+        for number in range(300):
+            await put(writing, f"a/{number:03}", bytes(1000))
+        await put(writing, "a/end")
+        # The stream has passed everything on by the time that the other watch hears of the end.
+        assert (await end).changes == (Change("a/end", b"v"),)
+        held = sum(each._buffered_bytes for each in reading._watches._watches.values())
+        assert held < 30_000
+        while heard[-1].key != "a/end":
+            heard += (await anext(watch)).changes
+    assert [change.key for change in heard] == [
+        "a/first",
+        *(f"a/{number:03}" for number in range(300)),
+        "a/end",
+    ]
+
+
+async def test_a_slow_reader_whose_history_is_forgotten_is_told_so(server, opened):
+    store = opened(EtcdStore([server.endpoint], buffer_bytes=5_000))
+    async with (
+        aclosing(store.watch("a", Revision(1))) as watch,
+        aclosing(store.watch("end", Revision(1))) as quick,
+    ):
+        end = asyncio.ensure_future(anext(quick))
+        await put(store, "a/first")
+        await anext(watch)
+        for number in range(50):
+            await put(store, f"a/{number}", bytes(1000))
+        last = await put(store, "end")
+        await end
+        await store.compact(last)
+        with pytest.raises(Compacted, match="snapshot"):
+            await to_the_end(watch)
+
+
+async def test_commits_that_come_in_fragments_are_put_together(server, opened):
+    store = opened(EtcdStore([server.endpoint]))
+    for number in range(8):
+        await store.commit([], [Put(f"a{column}", bytes([number]) * 9_000) for column in range(100)])
+    async with aclosing(store.watch("a", Revision(1))) as watch:
+        heard: list[Change] = []
+        while len(heard) < 800:
+            batch = await anext(watch)
+            assert len(batch.changes) % 100 == 0
+            heard += batch.changes
+    assert [change.value[0] for change in heard] == [number for number in range(8) for _ in range(100)]
+
+
+async def test_a_deletion_at_the_very_revision_of_a_compaction_is_not_lost(server, opened):
+    store = opened(EtcdStore([server.endpoint]))
+    await put(store, "a")
+    deleted = await store.commit([], [Delete("a")])
+    assert isinstance(deleted, Committed)
+    await store.compact(deleted.revision)
+    async with aclosing(store.watch("", Revision(deleted.revision - 1))) as watch:
+        with pytest.raises(Compacted):
+            await anext(watch)
+
+
+async def test_a_dead_endpoint_is_passed_over(server, tmp_path, opened):
+    dead = EtcdServer(tmp_path / "never-started")
+    for endpoints in ([dead.endpoint, server.endpoint], [server.endpoint, dead.endpoint]):
+        store = opened(EtcdStore(endpoints))
+        await put(store, "a")
+        assert "a" in (await store.snapshot("a")).items
+
+
+async def test_a_cluster_goes_on_when_a_member_dies(tmp_path, opened):
+    members = [EtcdServer(tmp_path / f"member{number}") for number in range(3)]
+    EtcdServer.join(members)
+    for member in members:
+        member.launch()
+    try:
+        for member in members:
+            await asyncio.to_thread(member.wait_ready)
+        stores = [opened(EtcdStore([member.endpoint for member in members])) for _ in range(3)]
+        watches = [store.watch("a", Revision(1)) for store in stores]
+        await put(stores[0], "a0")
+        for watch in watches:
+            assert (await anext(watch)).changes == (Change("a0", b"v"),)
+        for number, member in enumerate(members, 1):
+            await asyncio.to_thread(member.kill)
+            await committed_at_last(stores[0], f"a{number}")
+            for watch in watches:
+                assert Change(f"a{number}", b"v") in (await anext(watch)).changes
+            await asyncio.to_thread(member.start)
+        for watch in watches:
+            await watch.aclose()
+    finally:
+        for member in members:
+            member.stop()
+
+
+async def committed_at_last(store: Store, key: str) -> None:
+    """A commit may be lost while the cluster elects; asked as a claim, it's safe to ask again."""
+    while True:
+        try:
+            await store.commit([KeyAt(key, ABSENT)], [Put(key, b"v")])
+        except StoreUnavailable:
+            continue
+        return
+
+
+async def test_a_login_opens_what_its_role_allows_and_nothing_else(server, opened):
+    enable_logins(server)
+    store = opened(EtcdStore([server.endpoint], login=Login("plait", PASSWORD)))
+    lease = await store.grant(5)
+    await store.commit([KeyAt("plait/a", ABSENT)], [Put("plait/a", b"1", lease)])
+    await store.keep_alive(lease)
+    async with aclosing(store.watch("plait/", Revision(1))) as watch:
+        assert (await anext(watch)).changes == (Change("plait/a", b"1"),)
+    with pytest.raises(StoreError, match="denies user 'plait'"):
+        await store.snapshot("other/")
+    async with aclosing(store.watch("other/", Revision(1))) as watch:
+        with pytest.raises(StoreError, match="refuses to watch 'other/' for user 'plait'"):
+            await anext(watch)
+
+
+async def test_a_wrong_password_a_missing_and_an_unknown_user_are_told_apart_from_an_outage(server, opened):
+    enable_logins(server)
+    for login, expected in (
+        (Login("plait", "wrong secret"), "refuses user 'plait': wrong name or password"),
+        (Login("nobody", "wrong secret"), "refuses user 'nobody': wrong name or password"),
+        (None, "wants a login: name a user"),
+    ):
+        error = await error_of(opened(EtcdStore([server.endpoint], login=login)))
+        assert not isinstance(error, StoreUnavailable)
+        assert expected in str(error)
+        assert "wrong secret" not in str(error)
+    wrong = opened(EtcdStore([server.endpoint], login=Login("plait", "wrong secret")))
+    async with aclosing(wrong.watch("plait/", Revision(1))) as watch:
+        with pytest.raises(StoreError, match="wrong name or password"):
+            await anext(watch)
+
+
+async def test_a_login_for_a_server_without_users_is_no_error(server, opened):
+    store = opened(EtcdStore([server.endpoint], login=Login("plait", PASSWORD)))
+    await put(store, "plait/a")
+
+
+async def test_requests_and_watches_outlive_their_token(server, opened):
+    """A restart invalidates every token (they are in the server's memory), as their age does."""
+    enable_logins(server)
+    store = opened(EtcdStore([server.endpoint], login=Login("plait", PASSWORD)))
+    async with aclosing(store.watch("plait/a", Revision(1))) as first:
+        await put(store, "plait/a")
+        await anext(first)
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(server.start)
+        again = await put(store, "plait/a")
+        assert (await anext(first)).revision == again
+        await asyncio.to_thread(etcdctl, server, "--user=root:root password", "role", "add", "more")
+        # The tables of users changed, so the token is outdated, on the stream that stands as well.
+        async with aclosing(store.watch("plait/b", Revision(1))) as second:
+            await put(store, "plait/b")
+            assert (await anext(second)).changes == (Change("plait/b", b"v"),)
+        again = await put(store, "plait/a")
+        assert (await anext(first)).revision == again
+
+
+async def test_tls_with_client_certificates_and_a_login(tmp_path, authority, opened):
+    cert, key = authority.issue("server")
+    client_cert, client_key = authority.issue("client")
+    server = EtcdServer(tmp_path / "etcd", tls=ServerTls(cert, key, client_ca=authority.ca))
+    server.start()
+    try:
+        url = f"{server.url}?ca={authority.ca}&cert={client_cert}&key={client_key}"
+        store = opened(open_store(url))
+        async with aclosing(store.watch("a", Revision(1))) as watch:
+            await put(store, "a")
+            assert (await anext(watch)).changes == (Change("a", b"v"),)
+        anonymous = opened(EtcdStore([server.endpoint], tls=Tls(ca=authority.ca), timeout_s=1))
+        assert "it refuses our certificate, or wants one" in str(await error_of(anonymous))
+        plain = opened(EtcdStore([server.endpoint], timeout_s=1))
+        assert "with TLS use etcds:// instead of etcd://" in str(await error_of(plain))
+    finally:
+        server.stop()
+
+
+async def test_a_server_of_a_strange_authority_is_not_trusted(tmp_path, authority, stranger, opened):
+    server = EtcdServer(tmp_path / "etcd", tls=ServerTls(*stranger.issue("server")))
+    server.start()
+    try:
+        error = await error_of(opened(EtcdStore([server.endpoint], tls=Tls(ca=authority.ca), timeout_s=1)))
+        assert "its certificate is not signed by the given CA" in str(error)
+        trusting = opened(EtcdStore([server.endpoint], tls=Tls(ca=stranger.ca)))
+        assert not (await trusting.snapshot("a")).items
+    finally:
+        server.stop()
+
+
+async def test_tls_to_a_server_without_it_says_so(server, authority, opened):
+    error = await error_of(opened(EtcdStore([server.endpoint], tls=Tls(ca=authority.ca), timeout_s=1)))
+    assert "use etcd:// instead of etcds://" in str(error)
+
+
+async def test_tls_files_are_checked_before_anything_is_asked(tmp_path, authority):
+    cert, _ = authority.issue("client")
+    _, other_key = authority.issue("other")
+    rubbish = tmp_path / "rubbish.pem"
+    rubbish.write_text("no certificate")
+    for tls, expected in (
+        (Tls(ca=tmp_path / "missing.pem"), "missing.pem"),
+        (Tls(ca=rubbish), "rubbish.pem"),
+        (Tls(ca=authority.ca, cert=cert), "both, or none"),
+        (Tls(ca=authority.ca, cert=cert, key=other_key), "client.pem"),
+    ):
+        with pytest.raises(StoreError, match=expected):
+            EtcdStore(["127.0.0.1:1"], tls=tls)
