@@ -2,24 +2,33 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from types import FrameType
 
 import pytest
 
+from plait.lab.capture import Capture
+from plait.lab.endpoint import Endpoint
 from plait.lab.errors import LabError, require
 from plait.lab.lab import Lab
+from plait.model.entities import Network, Transport
 
 _HERE = Path(__file__).parent
 _numbers = count(1)
 
+MakeNetwork = Callable[..., Network]
+MakeEndpoint = Callable[..., Endpoint]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests below this folder need a lab; where none can be, they are skipped and say why."""
+    """All tests below this folder need a lab; where none can be, they are skipped and say why.
+
+    What looks at the traffic of the whole run comes last.
+    """
     try:
-        require("tcpdump")
+        require("tcpdump", "etcd")
         missing = ""
     except LabError as error:
         missing = str(error)
@@ -28,6 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.lab)
             if missing:
                 item.add_marker(pytest.mark.skip(reason=missing))
+    items.sort(key=lambda item: item.path == _HERE / "test_underlay.py")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,3 +62,46 @@ def bare() -> Iterator[Lab]:
     """Two hosts without agents."""
     with Lab.up(lab_name(), hosts=2) as lab:
         yield lab
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Three hosts with agents, shared by all tests that leave it as they found it."""
+    with Lab.up(lab_name(), hosts=3) as lab:
+        lab.start_agents()
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def underlay(lab: Lab) -> Capture:
+    """A capture of all underlay links of the shared lab, from before its first endpoint on."""
+    return lab.capture()
+
+
+@pytest.fixture
+def network(lab: Lab, underlay: Capture) -> Iterator[MakeNetwork]:
+    """Makes networks with subnets 10.0.0.0/24 and fd00:10::/64; removed, with their ports, after the test."""
+    made: list[Network] = []
+
+    def make(transport: Transport = Transport.VXLAN) -> Network:
+        made.append(lab.network(f"net-{next(_numbers)}", "10.0.0.0/24", "fd00:10::/64", transport=transport))
+        return made[-1]
+
+    yield make
+    for each in made:
+        lab.frontend.run(lambda intent, ref=each.id: intent.networks.delete(ref, cascade=True))
+
+
+@pytest.fixture
+def endpoint(lab: Lab, network: MakeNetwork) -> Iterator[MakeEndpoint]:
+    """Makes endpoints with names of their own in the shared lab; removed after the test."""
+    made: list[Endpoint] = []
+
+    def make(network: Network, host: str, **options: object) -> Endpoint:
+        name = f"e{next(_numbers)}"
+        made.append(lab.endpoint(name, network=network.id, host=host, **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.delete()

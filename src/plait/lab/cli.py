@@ -10,14 +10,11 @@ from typing import Concatenate, ParamSpec, TypeVar
 import click
 import msgspec
 
-from plait.intent import IntentError
 from plait.lab import directory
 from plait.lab.errors import LabError, require
 from plait.lab.journal import Journal
 from plait.lab.lab import Lab
 from plait.lab.settings import STORES
-from plait.model.checks import Invalid
-from plait.store.api import StoreError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,15 +23,14 @@ _which = click.option("--name", metavar="LAB", help="The lab; not needed when th
 
 
 def _one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """What is refused becomes one line on standard error and exit status 1."""
+    """What a lab refuses is an answer of the command; what the store and intent refuse is that already."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
-        except (LabError, IntentError, Invalid, StoreError) as error:
-            click.echo(f"plait: {error}", err=True)
-            raise SystemExit(1) from None
+        except LabError as error:
+            raise click.ClickException(str(error)) from None
 
     return run
 

@@ -4,6 +4,7 @@ The underlay address lies on bridge `br-ex`, which owns the link: the userspace 
 its tunnels there.
 """
 
+import asyncio
 import json
 import os
 import shutil
@@ -11,7 +12,9 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from plait.agent.api import call
 from plait.lab import netns
 from plait.lab.errors import LabError
 from plait.lab.journal import Journal
@@ -38,7 +41,7 @@ class LabHost:
             self.name, namespace=self.namespace, rundir=self.directory / "ovs", journal=journal
         )
         self._settings = settings
-        self._journal = journal
+        self.journal = journal
 
     def start(self) -> None:
         """Bring up the link's host side, Open vSwitch and the underlay address; the agent is another step."""
@@ -63,7 +66,7 @@ class LabHost:
         return spawn(
             [plait_command(), "agent", "--config", str(config)],
             name=self._agent_name,
-            journal=self._journal.path,
+            journal=self.journal.path,
             log=self.agent_log,
             namespace=self.namespace,
         )
@@ -76,14 +79,14 @@ class LabHost:
             "ovs_rundir": str(self.switch.rundir),
             "bridge": BRIDGE,
             "underlay_address": self.address,
-            "socket": str(self.directory / "agent.sock"),
+            "socket": str(self.agent_socket),
             "log_format": "json",
         }
 
     @property
     def agent(self) -> Process | None:
         """The agent that runs, if one does."""
-        return self._journal.process(self._agent_name)
+        return self.journal.process(self._agent_name)
 
     @property
     def agent_log(self) -> Path:
@@ -103,6 +106,14 @@ class LabHost:
         """The last line of the agent's log."""
         lines = self.agent_log.read_text(errors="replace").splitlines() if self.agent_log.exists() else []
         return lines[-1] if lines else f"nothing said, see {self.agent_log}"
+
+    def ask(self, what: str) -> Any:
+        """The agent's answer to a call of its socket, such as `audit`. Raises CallFailed."""
+        return asyncio.run(call(self.agent_socket, what))
+
+    @property
+    def agent_socket(self) -> Path:
+        return self.directory / "agent.sock"
 
     def kill_agent(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End the agent and wait until it is gone; SIGTERM is a clean shutdown."""

@@ -42,6 +42,18 @@ class Journal:
     def namespace_gone(self, name: str) -> None:
         self._append({"gone": name})
 
+    def plugged(self, *, vni: int, mac: str, at: str) -> None:
+        """An endpoint is about to live at underlay address `at`."""
+        self._append({"plugged": mac, "vni": vni, "at": at})
+
+    def places(self) -> dict[tuple[int, str], set[str]]:
+        """Underlay addresses at which (VNI, MAC) ever lived: where frames for it may have gone."""
+        places: dict[tuple[int, str], set[str]] = {}
+        for line in self._lines():
+            if "plugged" in line:
+                places.setdefault((line["vni"], line["plugged"]), set()).add(line["at"])
+        return places
+
     def processes(self) -> list[Process]:
         """Those that still run, the youngest first."""
         found = [

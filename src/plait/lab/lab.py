@@ -162,6 +162,18 @@ class Lab:
             all_ready, f"the agents of {', '.join(hosts)} are ready", timeout_s=timeout_s, every_s=0.02
         )
 
+    def differences(self) -> dict[str, list[str]]:
+        """By host, where the agent, a fresh compile and the switch do not agree; empty when they all do."""
+        audits = {name: host.ask("audit") for name, host in self.hosts.items()}
+        found = {
+            name: [
+                *audit["differences"],
+                *([f"{audit['pending']} changes pending"] if audit["pending"] else []),
+            ]
+            for name, audit in audits.items()
+        }
+        return {name: differences for name, differences in found.items() if differences}
+
     def network(self, name: str, *subnets: str, transport: Transport = Transport.VXLAN) -> Network:
         """A new network with subnets of these prefixes."""
         return self.frontend.run(

@@ -1,6 +1,6 @@
 """The store of a lab: a SQLite file that all processes share, or a real etcd beside the hosts.
 
-The etcd listens in the fabric, where the agents reach it over the underlay as they would in a cluster; a relay
+The etcd listens in the fabric, where the agents reach it over the underlay as in a cluster; a relay
 lets the rest of the machine in.
 """
 
