@@ -1,4 +1,4 @@
-"""Names from the store, for the shell to complete. Whatever goes wrong, the shell gets no names and no noise."""
+"""Names from the store, for the shell to complete. Whatever goes wrong: no names, and no noise."""
 
 import os
 from collections.abc import Callable

@@ -1,8 +1,10 @@
 """Finding a free number of a space when the claims stand in a store.
 
 Rule 1: a choice is only a proposal; the transaction that claims it decides.
-Rule 2: a search begins at a cursor that the last one left, so that the usual case reads one key whatever is claimed.
-Rule 3: all claims are read only when the end of the space was reached or a whole run of numbers turned out to be taken.
+Rule 2: a search begins at a cursor that the last one left, so that the usual case reads one key whatever is
+claimed.
+Rule 3: all claims are read only when the end of the space was reached or a whole run of numbers turned out to
+be taken.
 """
 
 import asyncio
@@ -38,7 +40,8 @@ class Search:
         key: Callable[[int], str],
         number: Callable[[str], int],
     ) -> None:
-        """`name`: the cursor's; `claims`: prefix of all claims; `key` and `number`: to and from a claim's key."""
+        """`name`: the cursor's; `claims`: prefix of all claims; `key` and `number`: to and from a claim's
+        key."""
         self._store = store
         self._space = space
         self._claims = claims
@@ -67,7 +70,7 @@ class Search:
         return Put(self._cursor, b"%d" % (self._space.first if self._position is None else self._position))
 
     async def propose(self) -> int:
-        """A number that nobody is known to have. Raises SpaceExhausted, only after all claims were just read."""
+        """A number that nobody is known to have. Raises SpaceExhausted, with all claims just read."""
         async with self._lock:
             number = self._space.after(self._position, self._unavailable)
             if number is None:
@@ -81,7 +84,8 @@ class Search:
             return number
 
     async def collided(self, number: int) -> None:
-        """Somebody else was faster with `number`: learn what is taken behind it, and step ahead of the rivals."""
+        """Somebody else was faster with `number`: learn what is taken behind it, and step ahead of the
+        rivals."""
         async with self._lock:
             self._collisions += 1
             self._mine.discard(number)

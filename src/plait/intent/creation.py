@@ -1,6 +1,7 @@
 """Making ports, one or ten thousand: as many to a commit as it takes, several commits in flight.
 
-Rule 1: all or none. If one port can't be made, or the caller is cancelled, those already made are removed again.
+Rule 1: all or none. If one port can't be made, or the caller is cancelled, those already made are removed
+again.
 Rule 2: in the usual case a commit costs one read, whatever the network already holds.
 """
 
@@ -29,7 +30,8 @@ _MAX_CURSORS = 4
 _CURSORS_READ = MAX_COMMIT_OPS - 2
 
 Views = dict[str, NetworkView]
-"""Networks as they were last seen, by what they were asked for with; every commit compares that they still stand."""
+"""Networks as they were last seen, by what they were asked for with; every commit compares that they still
+stand."""
 Group = tuple[str, str | None]
 """Network as asked for, host: what all ports of a commit share."""
 
@@ -100,7 +102,7 @@ class Creation:
             self._on_progress(len(self.created))
 
     async def _learn(self, network: str, drafts: list[Draft], last: list[Port], failed: Failed) -> None:
-        """Find out why the last attempt failed. Raises Taken if it was something that the caller insists on."""
+        """Find out why the last attempt failed. Raises Taken if the caller insists on what is taken."""
         view = self._views.get(network)
         if view is not None and view.unchanged.key in failed:
             del self._views[network]

@@ -17,8 +17,8 @@ _SPARE_FOR_HOSTS = 4
 async def delete_ports(store: Store, ports: Sequence[Port], *, missing_is_fine: bool) -> None:
     """Remove `ports`, in commits of several. Raises NotFound for one that is gone, unless `missing_is_fine`.
 
-    Status and reach records go too, so that a dead host's word does not outlive the port; a living host's agent
-    withdraws its own, and finds them gone.
+    Status and reach records go too, so that a dead host's word does not outlive the port; a living host's
+    agent withdraws its own, and finds them gone.
     """
     for chunk in _chunks(ports):
         await _delete_chunk(store, chunk, missing_is_fine=missing_is_fine)

@@ -13,8 +13,9 @@ from plait.store.api import Store
 class Intent:
     """The networks, subnets and ports of one project, and the hosts of the cluster.
 
-    Every method raises `IntentError` (refused as things stand), `Invalid` (a value that can't be) or `StoreError`; then
-    nothing was written. After `StoreUnavailable` alone it is unknown whether it was: look before trying again.
+    Every method raises `IntentError` (refused as things stand), `Invalid` (a value that can't be) or
+    `StoreError`; then nothing was written. After `StoreUnavailable` alone it is unknown whether it was: look
+    before trying again.
     """
 
     def __init__(self, store: Store, *, project: str = DEFAULT_PROJECT, vnis: Space | None = None) -> None:

@@ -1,7 +1,7 @@
 """Ids, names, and the way from one to the other.
 
-An id is random hex and never changes; the id of a subnet or port begins with its network's id, so that an id alone is
-enough to find the record. A name belongs to a project and a kind, and is claimed like an address.
+An id is random hex and never changes; the id of a subnet or port begins with its network's id, so that an id
+alone is enough to find the record. A name belongs to a project and a kind, and is claimed like an address.
 """
 
 import re

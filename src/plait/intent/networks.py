@@ -43,13 +43,13 @@ class Networks:
         mtu_bytes: int | None = None,
         vni: int | None = None,
     ) -> Network:
-        """A new network, together with subnets of these prefixes, each with its first address as the gateway.
+        """A new network, with subnets of these prefixes, each with its first address as the gateway.
 
         Raises Taken (name, VNI), Full (no VNI is left), Invalid.
         """
         if len(subnets) > MAX_SUBNETS_AT_CREATION:
             raise Invalid(
-                f"{len(subnets)} subnets at once are too many: create {MAX_SUBNETS_AT_CREATION}, then the others"
+            raise Invalid(f"{len(subnets)} subnets at once are too many: create {MAX_SUBNETS_AT_CREATION} first")
             )
         search = self._vni_search()
         if vni is None:
@@ -122,7 +122,8 @@ class Networks:
         return await carry_out(self.store, make, f"network {ref!r}")
 
     async def delete(self, ref: str, *, cascade: bool = False) -> Network:
-        """Remove a network without ports and subnets; with `cascade` remove these before. Raises NotFound, InUse."""
+        """Remove a network without ports and subnets; with `cascade` remove these before. Raises NotFound,
+        InUse."""
 
         async def make(failed: Failed) -> Plan[Network]:
             network, revision = await names.resolve(self.store, Network, self.project, ref)
@@ -145,8 +146,9 @@ class Networks:
         subnets = await self.store.snapshot(keys.subnet_prefix(network.id))
         found = [decode(Subnet, item.value) for item in subnets.items.values()]
         if ports.items:
+            called = [decode(Port, item.value).name for item in ports.items.values()]
             raise InUse(
-                f"network {network.name!r} has {_some('port', [decode(Port, each.value).name for each in ports.items.values()])}",
+                f"network {network.name!r} has {_some('port', called)}",
                 "delete them first, or all at once with --force",
             )
         if found and not cascade:

@@ -62,7 +62,8 @@ async def overview(store: Store) -> Overview:
 
 
 async def overviews(store: Store) -> AsyncGenerator[Overview, None]:
-    """An overview now and after changes; never ends by itself. Changes during a look are seen by the next one."""
+    """An overview now and after changes; never ends by itself. Changes during a look are seen by the next
+    one."""
     while True:
         revision = (await store.get([keys.ROOT])).revision
         yield await overview(store)

@@ -32,7 +32,8 @@ _MAX_VIEWS = 256
 class Ports:
     """The ports of one project.
 
-    Networks are remembered from one creation to the next: every commit compares that they still stand as remembered.
+    Networks are remembered from one creation to the next: every commit compares that they still stand as
+    remembered.
     """
 
     store: Store
@@ -85,7 +86,7 @@ class Ports:
     async def wait_all_up(
         self, ports: Sequence[Port], *, timeout_s: float, on_progress: Callable[[int], None] | None = None
     ) -> list[PortStatus]:
-        """As `wait_up`, for many ports, in their order; `on_progress` is told how many are up so far."""
+        """As `wait_up`, for many ports, in their order; `on_progress` hears how many are up."""
         return await wait_ports_up(self.store, ports, timeout_s=timeout_s, on_progress=on_progress)
 
     async def list(self, *, network: str | None = None, host: str | None = None) -> list[Port]:
@@ -155,7 +156,7 @@ class Ports:
         return port
 
     async def statuses(self, ports: Sequence[Port]) -> dict[str, PortStatus]:
-        """What the ports' hosts last said of them, by port id; words of an earlier `sequence` are left out."""
+        """Wait for the agent's `up`. Raises NotUp: the agent's reason, or what is missing after `timeout_s`."""
         wanted = {keys.status(port.host, port.id): port for port in ports if port.host is not None}
         if len(wanted) > MAX_COMMIT_OPS:
             found = (await self.store.snapshot(keys.STATUSES)).items
@@ -167,7 +168,8 @@ class Ports:
         }
 
     async def wait_up(self, port: Port, *, timeout_s: float) -> PortStatus:
-        """Wait for the agent's `up`. Raises NotUp with the agent's reason, or with what is missing after `timeout_s`."""
+        """Wait for the agent's `up`. Raises NotUp with the agent's reason, or with what is missing after
+        `timeout_s`."""
         return (await wait_ports_up(self.store, [port], timeout_s=timeout_s))[0]
 
     async def _known(self, host: str | None) -> Sequence[Compare]:

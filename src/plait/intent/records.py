@@ -1,7 +1,7 @@
 """Everything that stands in the store because of one thing: its record, its projection and its claims.
 
-Creating writes these records, changing writes the difference, deleting removes them, and the audit compares them with
-what is there. So no claim can be forgotten in one place and remembered in another.
+Creating writes these records, changing writes the difference, deleting removes them, and the audit compares
+them with what is there. So no claim can be forgotten in one place and remembered in another.
 """
 
 from plait.model.codec import encode

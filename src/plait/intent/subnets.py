@@ -1,7 +1,7 @@
 """Subnets: prefixes of a network that its ports' addresses come from.
 
-Every change of a network's subnets writes the network's record again, as it is. So whoever works from a network's
-subnets compares one revision, and two creators of overlapping subnets cannot both succeed.
+Every change of a network's subnets writes the network's record again, as it is. So whoever works from a
+network's subnets compares one revision, and two creators of overlapping subnets cannot both succeed.
 """
 
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ class Subnets:
     async def set(
         self, ref: str, *, name: str | UnsetType = UNSET, gateway: str | UnsetType | None = UNSET
     ) -> Subnet:
-        """Change what is given. Raises NotFound, Taken (name; the new gateway is a port's address), Invalid."""
+        """Change what is given. Raises NotFound, Taken (name; a port has the gateway), Invalid."""
 
         async def make(failed: Failed) -> Plan[Subnet]:
             before, view = await self._with_network(ref)
@@ -92,7 +92,8 @@ class Subnets:
         return await carry_out(self.store, make, f"subnet {ref!r}")
 
     async def delete(self, ref: str, *, missing_is_fine: bool = False) -> Subnet | None:
-        """Remove a subnet that no port has an address of. Raises InUse, and NotFound unless `missing_is_fine`."""
+        """Remove a subnet that no port has an address of. Raises InUse, and NotFound unless
+        `missing_is_fine`."""
 
         async def make(failed: Failed) -> Plan[Subnet | None]:
             try:
@@ -107,9 +108,9 @@ class Subnets:
                     (key.rpartition("/")[2], item.value) for key, item in claims.items.items()
                 )
                 port = await names.describe_port(self.store, holder)
-                count = len(claims.items)
+                count = f"{len(claims.items)} address{'es' if len(claims.items) != 1 else ''}"
                 raise InUse(
-                    f"subnet {subnet.prefix} has {count} address{'es' if count != 1 else ''} in use ({address} by {port})",
+                    f"subnet {subnet.prefix} has {count} in use ({address} by {port})",
                     "delete these ports first",
                 )
             compares = (
@@ -175,7 +176,7 @@ def _gateway(wish: str | None, prefix: str) -> str | None:
 
 
 def check_overlap(subnet: Subnet, network: Network, others: tuple[Subnet, ...]) -> None:
-    """Raises Taken if another subnet of the same network shares an address; in other networks that is normal."""
+    """Raises Taken if another subnet of the same network shares an address (of another, that is normal)."""
     other = addresses.overlapping(checks.prefix(subnet.prefix), others)
     if other is not None:
         called = "" if other.name == other.id else f" {other.name!r}"

@@ -1,6 +1,7 @@
 """Waiting until the agents say that ports are up.
 
-A snapshot of the statuses and a watch from its revision miss nothing; a status counts only if it has the port's sequence.
+A snapshot of the statuses and a watch from its revision miss nothing; a status counts only if it has the
+port's sequence.
 """
 
 import asyncio
@@ -20,8 +21,8 @@ async def wait_ports_up(
 ) -> list[PortStatus]:
     """The `up` statuses of `ports`, in their order.
 
-    Raises NotUp with the reason of the first port that its agent reports as an error, or, after `timeout_s` seconds,
-    with what is missing.
+    Raises NotUp with the reason of the first port that its agent reports as an error, or, after `timeout_s`
+    seconds, with what is missing.
     """
     up: dict[str, PortStatus] = {}
     by_host: dict[str, list[Port]] = {}

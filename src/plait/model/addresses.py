@@ -25,7 +25,9 @@ def space(subnet: Subnet) -> Space:
 
 
 def default_gateway(prefix: IPNetwork) -> str | None:
-    """The first address of `prefix`; None where the prefix is too small to spare one (/31, /32, /127, /128)."""
+    """The first address of `prefix`; None where the prefix is too small to spare one (/31, /32, /127,
+    /128).
+    """
     return str(prefix.network_address + 1) if prefix.num_addresses > 2 else None
 
 
@@ -40,7 +42,9 @@ def number(address: str) -> int:
 
 
 def check_choice(subnet: Subnet, address: IPAddress) -> None:
-    """Raises Invalid, with the reason, if no port of `subnet` may have `address`. It must lie in the prefix."""
+    """Raises Invalid, with the reason, if no port of `subnet` may have `address`. It must lie in the
+    prefix.
+    """
     if str(address) == subnet.gateway:
         raise Invalid(
             f"address {address} is the gateway of {subnet.prefix}: choose another, or change the gateway"
@@ -64,7 +68,8 @@ def overlapping(prefix: IPNetwork, others: tuple[Subnet, ...]) -> Subnet | None:
 def mac_of(port: str, attempt: int = 0) -> str:
     """A locally administered unicast MAC for a port id; another one for every `attempt`.
 
-    02:xx:xx:xx:xx:xx (IEEE 802, U/L bit set): 40 bits of BLAKE2b, so 10,000 ports of a network meet once in 20,000 tries.
+    02:xx:xx:xx:xx:xx (IEEE 802, U/L bit set): 40 bits of BLAKE2b, so 10,000 ports of a network meet once in
+    20,000 tries.
     """
     digest = hashlib.blake2b(f"{port}/{attempt}".encode(), digest_size=5).digest()
     return ":".join(f"{byte:02x}" for byte in (2, *digest))

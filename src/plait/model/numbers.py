@@ -1,7 +1,7 @@
 """Choosing free numbers: VNIs, addresses, ports of a switch, register keys.
 
-A space is a closed range with some numbers reserved. Which numbers are taken is the caller's knowledge: a store's
-claims, a file, a snapshot. Nothing here remembers anything.
+A space is a closed range with some numbers reserved. Which numbers are taken is the caller's knowledge: a
+store's claims, a file, a snapshot. Nothing here remembers anything.
 """
 
 from collections.abc import Container, Iterable, Mapping

@@ -27,7 +27,7 @@ def intent(store: MemoryStore) -> Intent:
 
 @pytest.fixture
 def refused(store: MemoryStore) -> Refused:
-    """Assert that a wish is refused with a message that contains the text, and that the store is as before."""
+    """Assert that a wish is refused with a message that contains the text, and the store is as before."""
 
     async def check(wish: Awaitable[object], error: type[Exception], text: str) -> None:
         before = (await store.snapshot("")).items

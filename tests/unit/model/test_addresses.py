@@ -32,12 +32,22 @@ def test_the_ends_of_a_prefix_and_the_gateway_are_nobodys(
 ) -> None:
     of = subnet(prefix, gateway)
     space = addresses.space(of)
-    assert (addresses.text(of, space.first), addresses.text(of, space.last), space.size) == (first, last, size)
+    assert (addresses.text(of, space.first), addresses.text(of, space.last), space.size) == (
+        first,
+        last,
+        size,
+    )
 
 
 @pytest.mark.parametrize(
     ("prefix", "gateway"),
-    [("10.0.0.0/24", "10.0.0.1"), ("fd00::/64", "fd00::1"), ("10.0.0.0/31", None), ("fd00::/127", None), ("10.0.0.1/32", None)],
+    [
+        ("10.0.0.0/24", "10.0.0.1"),
+        ("fd00::/64", "fd00::1"),
+        ("10.0.0.0/31", None),
+        ("fd00::/127", None),
+        ("10.0.0.1/32", None),
+    ],
 )
 def test_the_first_address_is_the_gateway_where_one_can_be_spared(prefix: str, gateway: str | None) -> None:
     assert addresses.default_gateway(checks.prefix(prefix)) == gateway
@@ -56,7 +66,9 @@ def test_the_first_address_is_the_gateway_where_one_can_be_spared(prefix: str, g
 )
 def test_some_addresses_are_no_ports(prefix: str, address: str, why: str) -> None:
     with pytest.raises(Invalid, match=why):
-        addresses.check_choice(subnet(prefix, "10.0.0.1" if prefix.startswith("10") else None), checks.ip(address))
+        addresses.check_choice(
+            subnet(prefix, "10.0.0.1" if prefix.startswith("10") else None), checks.ip(address)
+        )
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 32))

@@ -31,7 +31,9 @@ def test_after_is_the_least_free_number_above(
     first: int, last: int, reserved: frozenset[int], taken: frozenset[int], position: int | None
 ) -> None:
     space = Space(first, last, reserved)
-    above = [n for n in range(first, last + 1) if n not in reserved | taken and (position is None or n > position)]
+    above = [
+        n for n in range(first, last + 1) if n not in reserved | taken and (position is None or n > position)
+    ]
     assert space.after(position, taken) == (above[0] if above else None)
 
 
@@ -39,7 +41,9 @@ owners = st.text("abcdefgh", min_size=1, max_size=2)
 
 
 @given(st.frozensets(owners, max_size=8), st.frozensets(owners, max_size=8))
-def test_assigning_keeps_what_stays_and_gives_freed_numbers_again(first: frozenset[str], then: frozenset[str]) -> None:
+def test_assigning_keeps_what_stays_and_gives_freed_numbers_again(
+    first: frozenset[str], then: frozenset[str]
+) -> None:
     space = Space(10, 17)
     before = assign(space, {}, first)
     after = assign(space, before, then)
