@@ -49,7 +49,7 @@ class Networks:
         """
         if len(subnets) > MAX_SUBNETS_AT_CREATION:
             raise Invalid(
-            raise Invalid(f"{len(subnets)} subnets at once are too many: create {MAX_SUBNETS_AT_CREATION} first")
+                f"{len(subnets)} subnets at once are too many: begin with {MAX_SUBNETS_AT_CREATION}"
             )
         search = self._vni_search()
         if vni is None:

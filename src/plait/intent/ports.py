@@ -156,7 +156,7 @@ class Ports:
         return port
 
     async def statuses(self, ports: Sequence[Port]) -> dict[str, PortStatus]:
-        """Wait for the agent's `up`. Raises NotUp: the agent's reason, or what is missing after `timeout_s`."""
+        """What the ports' hosts last said of them, by port id; words of an earlier `sequence` do not count."""
         wanted = {keys.status(port.host, port.id): port for port in ports if port.host is not None}
         if len(wanted) > MAX_COMMIT_OPS:
             found = (await self.store.snapshot(keys.STATUSES)).items
