@@ -58,18 +58,12 @@ class DiskView:
 
     def load(self) -> Mapping[str, bytes]:
         """What the last run saved, as far as it is whole. Never raises for what the file holds, or for its
-        absence."""
+        absence.
+        """
         self.close()
         try:
-            return self._open()
-        except CorruptView as error:
-            self._move_aside(str(error))
+            return self._open_or_begin_anew()
         except OSError as error:
-            self._trouble(error)
-            return {}
-        try:
-            return self._open()
-        except (CorruptView, OSError) as error:
             self._trouble(error)
             return {}
 
@@ -81,9 +75,9 @@ class DiskView:
             return
         try:
             if self._file is None:
-                self._open()
+                self._open_or_begin_anew()
             self._append(list(self._owed.items()))
-        except (OSError, CorruptView) as error:
+        except OSError as error:
             self._trouble(error)
             return
         self._owed.clear()
@@ -99,6 +93,13 @@ class DiskView:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+    def _open_or_begin_anew(self) -> dict[str, bytes]:
+        try:
+            return self._open()
+        except CorruptView as error:
+            self._move_aside(str(error))
+            return self._open()
 
     def _open(self) -> dict[str, bytes]:
         """Read the journal, cut off what is torn, and be ready to append."""
@@ -172,13 +173,10 @@ class DiskView:
         log.warning(
             "last view is unreadable and moved aside", path=str(self.path), to=str(aside), reason=reason
         )
-        try:
-            os.replace(self.path, aside)
-        except OSError as error:
-            self._trouble(error)
+        os.replace(self.path, aside)
 
-    def _trouble(self, error: Exception) -> None:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    def _trouble(self, error: OSError) -> None:
+        reason = error.strerror or str(error)
         if self.problem != reason:
             log.warning(
                 "last view can't be kept on disk, going on without", path=str(self.path), reason=reason
@@ -195,7 +193,7 @@ class _Rewriting:
         self.until = until
         self.target = -1
         self.size = 0
-        self.error: OSError | None = None
+        self.error: OSError | None = OSError("the thread ended")
         self.thread = threading.Thread(target=self._run, args=(source,), name="plait-view", daemon=True)
         self.thread.start()
 
@@ -215,6 +213,7 @@ class _Rewriting:
             _write_all(self.target, compact, 0)
             os.fsync(self.target)
             self.size = len(compact)
+            self.error = None
         except CorruptView as error:
             self.error = OSError(str(error))
         except OSError as error:
