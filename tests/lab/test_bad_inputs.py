@@ -1,4 +1,4 @@
-"""What an agent is told wrongly, or finds broken: one line that says so, an exit status, and nothing half done."""
+"""What an agent is told wrongly, or finds broken: one line says so, and nothing is half done."""
 
 import subprocess
 from pathlib import Path

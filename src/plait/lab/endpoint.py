@@ -118,7 +118,7 @@ class Endpoint:
                 f"network namespace {self.namespace} exists already: choose another name for the endpoint"
             )
         self.lab.journal.namespace(self.namespace)
-        netns.ip_batch([f"netns add {self.namespace}", *self._link_commands()])
+        netns.ip_batch([f"netns add {self.namespace}", *self._link_commands()], journal=self.lab.journal.path)
         self._link_up()
 
     def configure(self, plug: Plug, *, dad: bool = False) -> None:

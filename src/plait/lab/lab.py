@@ -297,7 +297,8 @@ class Lab:
                 f"netns add {self.settings.fabric}",
                 f"link add {_BRIDGE} netns {self.settings.fabric} type bridge",
                 *host_commands(hosts, settings=self.settings),
-            ]
+            ],
+            journal=self.journal.path,
         )
         self._join(hosts)
         if self.settings.store == "etcd":

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from plait.lab.errors import CommandError, LabError
+from plait.lab.processes import recorded
 
 T = TypeVar("T")
 
@@ -31,12 +32,17 @@ def exists(namespace: str) -> bool:
     return (RUN_NETNS / namespace).exists()
 
 
-def ip_batch(commands: Iterable[str], *, namespace: str | None = None) -> None:
-    """Run lines of `ip` in one process. Raises CommandError with the kernel's word and the line at fault."""
+def ip_batch(commands: Iterable[str], *, namespace: str | None = None, journal: Path | None = None) -> None:
+    """Run lines of `ip` in one process. Raises CommandError with the kernel's word and the line at fault.
+
+    With `journal` the process is on record: one that outlives us makes nothing once all is cleaned up.
+    """
     lines = list(commands)
     if not lines:
         return
     command = ["ip", *(["-n", namespace] if namespace else []), "-batch", "-"]
+    if journal is not None:
+        command = recorded(command, name="ip", journal=journal)
     result = subprocess.run(
         command, input="\n".join(lines) + "\n", text=True, capture_output=True, check=False
     )

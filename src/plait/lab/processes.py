@@ -100,6 +100,11 @@ class Process:
             self._child.wait()
 
 
+def recorded(command: Sequence[str], *, name: str, journal: Path) -> list[str]:
+    """`command`, made to write itself into `journal` before it begins."""
+    return ["/bin/sh", "-c", _RECORD_THEN_EXEC, "sh", str(journal), name, *command]
+
+
 def spawn(
     command: Sequence[str],
     *,
@@ -117,7 +122,7 @@ def spawn(
     inside = ["ip", "netns", "exec", namespace] if namespace else []
     with log.open("ab") as output:
         child = subprocess.Popen(
-            ["/bin/sh", "-c", _RECORD_THEN_EXEC, "sh", str(journal), name, *inside, *command],
+            recorded([*inside, *command], name=name, journal=journal),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
