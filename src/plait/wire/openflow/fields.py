@@ -5,7 +5,8 @@ statistics. It was read off a running switch and is checked against one by the t
 numbers and widths: ovs-fields(7).
 
 Left out, because the switch does not print them back as they came: tunnel metadata (needs a TLV map),
-ERSPAN and GTP-U; and `dp_hash`, `recirc_id` and `skb_priority`, which it does not let a controller match.
+ERSPAN, GTP-U and `packet_type` (which vanishes beside Ethernet fields); and `dp_hash`, `recirc_id` and
+`skb_priority`, which it does not let a controller match.
 """
 
 from collections.abc import Mapping
@@ -122,7 +123,6 @@ def _nx(name: str, bits: int, number: int, prerequisites: Prerequisites = (), **
     _add(name, bits, _oxm(_NXM_NX, number, (bits + 7) // 8), prerequisites, **rest)  # type: ignore[arg-type]
 
 
-_of("packet_type", 32, 44, mask="none")
 _nx("conj_id", 32, 37, mask="none")
 _of("in_port", 32, 0, mask="none", nxm=_oxm(_NXM_OF, 0, 2), action_bits=16)
 _add("actset_output", 32, _experimenter(_ONF, 43, 4), mask="none")

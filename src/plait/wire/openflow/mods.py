@@ -16,7 +16,7 @@ from plait.wire.openflow.ports import ANY, ANY_GROUP, NO_BUFFER
 
 _FLOW_MOD: Final = Struct("!BBHIQQBBHHHIIIHHHH")
 _GROUP_MOD: Final = Struct("!HBxI")
-_BUCKET: Final = Struct("!HHII4x")
+BUCKET: Final = Struct("!HHII4x")
 _METER_MOD: Final = Struct("!HHI")
 _BAND: Final = Struct("!HHII4x")
 
@@ -152,7 +152,7 @@ Mod = FlowMod | GroupMod | MeterMod
 def bucket(*actions: bytes, weight: int = 0, watch_port: int = ANY, watch_group: int = ANY_GROUP) -> bytes:
     """One bucket of a group. A select group needs a weight; a fast-failover one something to watch."""
     body = b"".join(actions)
-    return _BUCKET.pack(_BUCKET.size + len(body), weight, watch_port, watch_group) + body
+    return BUCKET.pack(BUCKET.size + len(body), weight, watch_port, watch_group) + body
 
 
 def drop_band(rate: int, *, burst: int = 0) -> bytes:

@@ -161,8 +161,6 @@ def _check(chosen: list[Field], fields: dict[str, Value]) -> None:
             raise ValueError(f"{field.name} can't be matched: the switch would print other fields back")
         if isinstance(fields[field.name], tuple) and not field.is_maskable:
             raise ValueError(f"{field.name} takes no mask: match the whole value")
-        if "packet_type" in fields:
-            continue
         for needed, values in field.prerequisites:
             if needed not in fields:
                 wanted = " or ".join(f"{value:#x}" for value in values) or "any value"
