@@ -1,7 +1,7 @@
 """One agent, wired: one root task group, and what happens at the start and at the end.
 
-Start: the last view from disk, then the store. The gate opens when intent, reach and the switch's ports have told all;
-a store that can't be reached is replaced by the last view. End: traffic goes on as it is.
+Start: the last view from disk, then the store. The gate opens when intent, reach and the switch's ports have
+told all; a store that can't be reached is replaced by the last view. End: traffic goes on as it is.
 """
 
 import asyncio
@@ -30,7 +30,6 @@ from plait.agent.shutdown import host_is_shutting_down
 from plait.agent.underlay import Warmth
 from plait.model.entities import LiveHost, Port
 from plait.model.view import Change
-from plait.net.stream import TlsFiles
 from plait.net.vswitch import BridgeInfo, Underlay
 from plait.net.vswitch.types import USERSPACE
 from plait.reach.api import Interest
@@ -56,7 +55,7 @@ class Agent:
         )
         self._has_last_view = self._recall()
         interest = Interest()
-        tls = None if config.tls is None else TlsFiles(*map(str, config.tls))
+        tls = config.tls
         reach = WatchReach(store, config.host)
         self._intent = IntentFeed(store, self.engine, interest, self._store_state)
         self._reach = ReachFeed(reach, self.engine, interest)
@@ -133,6 +132,7 @@ class Agent:
     def _remember(self, changes: Iterable[Change]) -> None:
         if self._is_recalled:
             self._disk.save(to_disk(changes))
+            self.presence.component("disk", self._disk.problem or "ok")
 
     # -- what the parts say
 
@@ -182,6 +182,9 @@ async def run(config: Config, underlay_address: str) -> None:
     store = open_store(config.store)
     try:
         disk = DiskView(Path(config.state_dir) / "view")
-        await Agent(config, store, disk, underlay_address).run()
+        try:
+            await Agent(config, store, disk, underlay_address).run()
+        finally:
+            disk.close()
     finally:
         await store.close()

@@ -1,6 +1,8 @@
-"""The heart of the agent: facets in, flows out. Synchronous, one turn a change; tasks around it move the bytes.
+"""The heart of the agent: facets in, flows out. Synchronous, one turn a change; tasks around it move the
+bytes.
 
-Rule 1: every facet enters through `change`, whoever tells it; nothing else touches view, compiler or switch state.
+Rule 1: every facet enters through `change`, whoever tells it; nothing else touches view, compiler or switch
+state.
 Rule 2: until `gate` opens, nothing is compiled: an incomplete view would remove what is right.
 Rule 3: what entered is on disk soon after, so that an agent without a store starts from where it was.
 """

@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 
 class Gate:
-    """Opens once, when nothing is awaited any more. What is awaited may name more while the gate is closed."""
+    """Opens once, when nothing is awaited any more. What is awaited may name more while the gate is
+    closed.
+    """
 
     def __init__(self) -> None:
         self._awaited: set[str] = set()

@@ -1,4 +1,6 @@
-"""What the agent tells about itself over its socket: how it stands, its flows, and whether everything agrees."""
+"""What the agent tells about itself over its socket: how it stands, its flows, and whether everything
+agrees.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -100,7 +102,9 @@ class Inspection:
         return {"host": self._engine.view.host, "flows": rows, "groups": groups}
 
     async def audit(self, request: Answer) -> Answer:
-        """Three things that must be equal: what is kept current, what a fresh compile says, what the switch has."""
+        """Three things that must be equal: what is kept current, what a fresh compile says, what the switch
+        has.
+        """
         connection = self._programming.connection
         if connection is None:
             raise NotNow("the switch is not connected: see `plait status`")

@@ -1,7 +1,7 @@
 """The last view, on disk and back: which facets are kept, and as what.
 
-Kept is what others said (intent and reach) and what this host numbered itself. Not kept is what the switch says of
-itself, because the switch is always asked anew.
+Kept is what others said (intent and reach) and what this host numbered itself. Not kept is what the switch
+says of itself, because the switch is always asked anew.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -40,7 +40,9 @@ def to_disk(changes: Iterable[Change]) -> Iterator[tuple[str, bytes | None]]:
 
 
 def from_disk(records: Mapping[str, bytes]) -> Iterator[Change]:
-    """The changes that bring a fresh view to where it was; a record that can't be read is left out, and said."""
+    """The changes that bring a fresh view to where it was; a record that can't be read is left out, and
+    said.
+    """
     for key, value in records.items():
         prefix, _, id = key.partition("/")
         try:

@@ -157,7 +157,9 @@ class Plugging:
         self._engine.gate.told(SOURCE)
 
     async def _carry_out(self, vswitch: Vswitch) -> None:
-        """Whenever something changed: the difference between wanted and asked for, in one transaction a kind."""
+        """Whenever something changed: the difference between wanted and asked for, in one transaction a
+        kind.
+        """
         await self._engine.gate.opened()
         asked: dict[str, PlugRequest] = {}
         while True:

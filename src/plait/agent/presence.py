@@ -1,7 +1,10 @@
-"""The host in the store: known for good in `inventory/`, alive under a lease in `host/`, and how it does in `health/`.
+"""The host in the store: known for good in `inventory/`, alive under a lease in `host/`, and how it does in
+`health/`.
 
-A lease that is lost (the store was away, this process was stopped for long) is taken anew, with everything under it.
-A clean stop leaves the host alive for `stopped_ttl_s`, because its traffic goes on; a host that shuts down leaves at once.
+A lease that is lost (the store was away, this process was stopped for long) is taken anew, with everything
+under it.
+A clean stop leaves the host alive for `stopped_ttl_s`, because its traffic goes on; a host that shuts down
+leaves at once.
 """
 
 import asyncio

@@ -1,10 +1,12 @@
 """The switch's flows and groups, kept as the compiler wants them.
 
-    connect --> gate open? --> monitor --> dump --> differences --> portions, each one atomic bundle --> wait for work
+    connect --> gate open? --> monitor --> dump --> differences --> portions, each one atomic bundle --> wait
+    for work
                                   |                                                                         ^
                                   +--> changed by somebody else --------------------------------------------+
 
-Rule 1: what is sent is a difference to what the switch has; after a restart with unchanged state that is nothing.
+Rule 1: what is sent is a difference to what the switch has; after a restart with unchanged state that is
+nothing.
 Rule 2: a portion is confirmed by the switch before it counts.
 """
 
@@ -31,7 +33,9 @@ SHOWN = 3
 
 
 class Programming:
-    """See the module's docstring. `on_state` hears "ok" or what is wrong, `on_confirmed` of every confirmed portion."""
+    """See the module's docstring. `on_state` hears "ok" or what is wrong, `on_confirmed` of every confirmed
+    portion.
+    """
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class Programming:
         self._on_state = on_state
         self._on_confirmed = on_confirmed
         self._dump_wanted = False
+        self._foreign: list[tuple[str, Flow]] = []
         self.connection: OpenFlowConnection | None = None
         self.sent = 0
         self.repaired = 0
@@ -92,6 +97,7 @@ class Programming:
 
     async def _program(self, connection: OpenFlowConnection) -> None:
         while True:
+            self._say_foreign()
             if self._dump_wanted:
                 self._dump_wanted = False
                 await self._compare(connection)
@@ -159,13 +165,16 @@ class Programming:
         now = None if event.kind == "removed" else ActualFlow(key, event.instructions, event.cookie)
         if self._engine.switch.changed_by_others(key, now):
             self.repaired += 1
-            log.warning(
-                "flow changed by somebody else, repairing",
-                change="removed" if now is None else "added or changed",
-                table=table_name(event.table),
-                flow=str(Flow(key, event.instructions)),
-            )
+            self._foreign.append((event.kind, Flow(key, event.instructions)))
             self._engine.work.set()
+
+    def _say_foreign(self) -> None:
+        """One line for many: somebody who deletes everything must not fill the log."""
+        if not self._foreign:
+            return
+        shown = [f"{kind} in {table_name(flow.table)}: {flow}" for kind, flow in self._foreign[:SHOWN]]
+        log.warning("flows changed by somebody else, repairing", count=len(self._foreign), first=shown)
+        self._foreign.clear()
 
     def _refusals(self) -> str:
         refusals = self._engine.switch.refusals

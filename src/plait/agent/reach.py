@@ -45,7 +45,9 @@ class ReachFeed:
             await asyncio.sleep(retry.next_delay_s())
 
     async def _take(self, event: ReachEvent) -> None:
-        """Live events go in at once; those of a network that is not in sync yet by portions, others get turns between."""
+        """Live events go in at once; those of a network that is not in sync yet by portions, others get turns
+        between.
+        """
         self._in_sync &= self._interest.networks
         match event:
             case Announced(endpoint):
@@ -56,7 +58,9 @@ class ReachFeed:
             case Withdrawn(network, port):
                 self._portion.append(Change(Endpoint, port, None))
             case InSync(network):
-                self._portion.extend(self._unheard(network))
+                # One that left the interest and came back was forgotten whole: nothing of it can be stale.
+                if network not in self._in_sync:
+                    self._portion.extend(self._unheard(network))
                 self._in_sync.add(network)
         if network not in self._interest.networks:
             self._portion.clear()

@@ -1,9 +1,11 @@
-"""What became of this host's ports: told to frontends as status, and to other hosts as reach. A port is up when the
-switch has confirmed its flows, never before.
+"""What became of this host's ports: told to frontends as status, and to other hosts as reach. A port is up
+when the switch has confirmed its flows, never before.
 
-    view, switch state --judge--> (status, endpoint) --differs from what was told--> announce, then write the status
+    view, switch state --judge--> (status, endpoint) --differs from what was told--> announce, then write the
+    status
 
-State, not history: a port is judged anew whenever something about it changed, and only differences are written.
+State, not history: a port is judged anew whenever something about it changed, and only differences are
+written.
 """
 
 import asyncio
@@ -50,7 +52,9 @@ class Announcer(Protocol):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What is to be told of a port: no status when it is not this host's, no endpoint when it can't be reached."""
+    """What is to be told of a port: no status when it is not this host's, no endpoint when it can't be
+    reached.
+    """
 
     status: PortStatus | None
     endpoint: Endpoint | None
@@ -136,7 +140,9 @@ class Reporting:
                 await asyncio.sleep(retry.next_delay_s())
 
     async def _remember(self, retry: Retry) -> None:
-        """What an earlier run of this agent told: nothing is written twice, and what is no longer true is taken back."""
+        """What an earlier run of this agent told: nothing is written twice, and what is no longer true is
+        taken back.
+        """
         prefix = keys.status_prefix(self._engine.view.host)
         while True:
             try:

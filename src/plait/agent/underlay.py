@@ -1,9 +1,9 @@
 """Neighbours on the underlay, kept known to the userspace datapath.
 
-Its tunnels resolve the far host by ARP or ND themselves and drop what waits for the answer; entries age after 15 minutes,
-in use or not (ovs-vswitchd(8), tnl/neigh). So that no tenant's packet is the one that asks, the agent sends an empty
-datagram to the discard port (RFC 863) of every host that appears, and now and then to all: the kernel asks, and Open vSwitch
-hears the answer. The kernel datapath needs none of this.
+Its tunnels resolve the far host by ARP or ND themselves and drop what waits for the answer; entries age after
+15 minutes, in use or not (ovs-vswitchd(8), tnl/neigh). So that no tenant's packet is the one that asks, the
+agent sends an empty datagram to the discard port (RFC 863) of every host that appears, and now and then to
+all: the kernel asks, and Open vSwitch hears the answer. The kernel datapath needs none of this.
 """
 
 import asyncio
@@ -65,7 +65,8 @@ class Warmth:
 
 
 def underlay_address(configured: str | None, store: str) -> str:
-    """The address that other hosts send tunnels to: as configured, or the one from which the kernel reaches the store.
+    """The address that other hosts send tunnels to: as configured, or the one from which the kernel reaches
+    the store.
 
     A store on this machine leaves the default route. Raises OSError with the way out when there is none.
     """
@@ -83,9 +84,8 @@ def underlay_address(configured: str | None, store: str) -> str:
                 own = str(asking.getsockname()[0])
                 if not ip_address(own).is_loopback:
                     return own
-    raise OSError(
-        "no underlay address: this host has no route to others; set underlay_address to the address for tunnels"
-    )
+    way_out = "set underlay_address to the address for tunnels"
+    raise OSError(f"no underlay address: this host has no route to others; {way_out}")
 
 
 def _host_of(endpoint: str) -> str:

@@ -1,7 +1,8 @@
 """Network functions, one a file: pure generators from what a lens shows to flows and groups.
 
-An app runs once for each thing of its kind (`station`, `network`, `switch`); what it asks the lens for is recorded, so
-that it runs again when, and only when, something of that changes. It never deletes: what it no longer yields is gone.
+An app runs once for each thing of its kind (`station`, `network`, `switch`); what it asks the lens for is
+recorded, so that it runs again when, and only when, something of that changes. It never deletes: what it no
+longer yields is gone.
 """
 
 from plait.apps import base, l2, multicast, port_security, resolve, transport

@@ -58,7 +58,8 @@ def _misses() -> Iterator[Flow]:
 def _refused_of_endpoints() -> Iterator[Flow]:
     """What no endpoint may say: it is neither a router nor a DHCP server.
 
-    Advertisements are dropped whole, since nobody needs them where solicitations are answered on the sender's host.
+    Advertisements are dropped whole, since nobody needs them where solicitations are answered on the sender's
+    host.
     Source: RFC 6105 (RA guard), RFC 7610 (DHCPv6 shield).
     """
     for icmpv6_type in (ND_ROUTER_ADVERTISEMENT, ND_REDIRECT, ND_NEIGHBOUR_ADVERTISEMENT):
@@ -79,7 +80,8 @@ def _unanswered() -> Iterator[Flow]:
 def _answers() -> Iterator[Flow]:
     """Turn a request around. RESOLVE has put the MAC asked for into eth_dst.
 
-    Source: RFC 826; RFC 4861, 7.2.4 (a solicitation from :: is answered to all nodes, without the solicited flag).
+    Source: RFC 826; RFC 4861, 7.2.4 (a solicitation from :: is answered to all nodes, without the solicited
+    flag).
     """
     yield flow(
         Table.ANSWER,

@@ -1,4 +1,6 @@
-"""Where each MAC lives: on a port of this host, or behind a tunnel. Whatever is not known is dropped by the miss."""
+"""Where each MAC lives: on a port of this host, or behind a tunnel. Whatever is not known is dropped by the
+miss.
+"""
 
 from collections.abc import Iterator
 

@@ -1,6 +1,7 @@
 """A port of this host: which network it is in, and what it may send.
 
-With security an endpoint sends from its own MAC and its own addresses only: IPv4, ARP, IPv6 and its link-local address.
+With security an endpoint sends from its own MAC and its own addresses only: IPv4, ARP, IPv6 and its
+link-local address.
 Without it (a router, a bridge) anything goes in, and answers to ARP and ND come as for everybody.
 """
 

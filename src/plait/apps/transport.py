@@ -7,7 +7,7 @@ tunnel port, tun_id --> CLASSIFY: the network, FROM_TUNNEL --> L2
 from collections.abc import Iterator
 
 from plait.flows.flow import Flow, flow
-from plait.flows.packets import ETHERNET_HEADER_BYTES
+from plait.flows.packets import ETHERNET_HEADER_BYTES, LARGEST_CHECKED_BYTES
 from plait.flows.pipeline import Table
 from plait.flows.registers import FROM_TUNNEL, NETWORK, OVERSIZE, TUNNEL_PORT
 from plait.model.view import Lens
@@ -35,6 +35,7 @@ def network(lens: Lens, id: str) -> Iterator[Flow]:
     mtu_bytes = lens.mtu_bytes(network)
     if mtu_bytes is None:
         return
+    largest = min(mtu_bytes + ETHERNET_HEADER_BYTES, LARGEST_CHECKED_BYTES)
     yield flow(
         Table.TRANSPORT,
         100,
@@ -43,7 +44,7 @@ def network(lens: Lens, id: str) -> Iterator[Flow]:
             apply(
                 set_field("tun_id", network.vni),
                 TUNNEL_PORT.set(tunnel),
-                check_pkt_larger(mtu_bytes + ETHERNET_HEADER_BYTES, OVERSIZE.field, OVERSIZE.offset),
+                check_pkt_larger(largest, OVERSIZE.field, OVERSIZE.offset),
             ),
             _TO_ENCAPSULATE,
         ),

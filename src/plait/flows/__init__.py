@@ -1,1 +1,3 @@
-"""The language of apps: flows and groups, the names of register bits, the tables, and a trace through them. Pure."""
+"""The language of apps: flows and groups, the names of register bits, the tables, and a trace through them.
+Pure.
+"""

@@ -1,6 +1,8 @@
-"""Flows and groups as apps produce them: bytes from the start, in the form in which the switch prints them back.
+"""Flows and groups as apps produce them: bytes from the start, in the form in which the switch prints them
+back.
 
-So desired and actual state are compared with `==`, and a host with 50,000 flows holds them in a few megabytes.
+So desired and actual state are compared with `==`, and a host with 50,000 flows holds them in a few
+megabytes.
 """
 
 import msgspec
@@ -29,7 +31,8 @@ class Flow(msgspec.Struct, frozen=True, gc=False):
 
     def __str__(self) -> str:
         matched = match_text(self.match)
-        return f"table={self.table},priority={self.priority}{',' + matched if matched else ''} {instructions_text(self.instructions)}"
+        where = f"table={self.table},priority={self.priority}"
+        return f"{where}{',' if matched else ''}{matched} {instructions_text(self.instructions)}"
 
 
 class Group(msgspec.Struct, frozen=True, gc=False):
@@ -49,5 +52,7 @@ def flow_key(table: int, priority: int, match: bytes) -> bytes:
 
 
 def flow(table: int, priority: int, match: bytes, instructions: bytes) -> Flow:
-    """A flow of `table`: of all that match, the one with the highest `priority` (1 to 65535; 0 is the miss) counts."""
+    """A flow of `table`: of all that match, the one with the highest `priority` (1 to 65535; 0 is the miss)
+    counts.
+    """
     return Flow(flow_key(table, priority, match), instructions)

@@ -20,6 +20,9 @@ ND_NEIGHBOUR_ADVERTISEMENT = 136
 ND_REDIRECT = 137
 
 ETHERNET_HEADER_BYTES = 14
+LARGEST_CHECKED_BYTES = 0xFFFF
+"""What check_pkt_larger can compare with, and no frame of a tenant is larger than."""
+
 ALL_NODES_MAC = 0x333300000001
 ALL_NODES = 0xFF02 << 112 | 1
 LINK_LOCAL = 0xFE80 << 112

@@ -7,7 +7,8 @@
                                                    |
                                                    +--on another host--> TRANSPORT --> ENCAPSULATE
 
-A packet goes down only, so no loop is possible. Numbers leave room for what stands between two tables one day.
+A packet goes down only, so no loop is possible. Numbers leave room for what stands between two tables one
+day.
 """
 
 from enum import IntEnum
@@ -16,8 +17,8 @@ import msgspec
 
 from plait.flows.flow import Flow
 from plait.wire.openflow.decode import decode_instructions
-from plait.wire.openflow.parsed import GotoTable
 from plait.wire.openflow.oxm import decode_match
+from plait.wire.openflow.parsed import GotoTable
 
 
 class Table(IntEnum):
@@ -61,7 +62,7 @@ PIPELINE: tuple[Declaration, ...] = (
     _declare(
         Table.PORT_SECURITY,
         "does the endpoint send as itself?",
-        f"in_port eth_src arp_sha arp_spa ipv4_src ipv6_src udp_src udp_dst icmpv6_type icmpv6_code nd_target {_IP_FIELDS}",
+        f"in_port eth_src arp_sha arp_spa ipv4_src ipv6_src udp_src udp_dst icmpv6_type {_IP_FIELDS}",
         (Table.RESOLVE,),
         "drop: not the port's own addresses",
     ),

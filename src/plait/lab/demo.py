@@ -1,6 +1,7 @@
 """The main job in a minute: containers on three hosts talk, and those that must not, don't.
 
-Everything in it is real: three Open vSwitches, three agents, tunnels between them; every claim that it prints it checks.
+Everything in it is real: three Open vSwitches, three agents, tunnels between them; every claim that it prints
+it checks.
 Run it by `make demo`; it ends with status 1 when a claim does not hold.
 """
 
@@ -81,9 +82,7 @@ class Demo:
         return self.failures
 
     def _two_networks(self) -> tuple[dict[str, Endpoint], dict[str, Endpoint]]:
-        self.say(
-            f"Two networks with the same subnets {' and '.join(SUBNETS)}, three containers in each, on three hosts"
-        )
+        self.say(f"Two networks, both with {' and '.join(SUBNETS)}, three containers in each, on three hosts")
         made: dict[str, dict[str, Endpoint]] = {}
         for network, places in PLACES.items():
             self.lab.network(network, *SUBNETS)

@@ -1,4 +1,6 @@
-"""Checks of single values: each returns the canonical form or raises `Invalid` with the value and the way out."""
+"""Checks of single values: each returns the canonical form or raises `Invalid` with the value and the way
+out.
+"""
 
 import ipaddress
 import re
@@ -19,7 +21,8 @@ def name(value: str, what: str) -> str:
     """A name or id: 1 to 63 letters, digits, '_', '.', '-'; it becomes part of store keys."""
     if not _NAME.match(value):
         raise Invalid(
-            f"{what} {value!r} is not a name: use 1 to 63 letters, digits, '.', '_' or '-', beginning with a letter or digit"
+            f"{what} {value!r} is not a name: "
+            "use 1 to 63 letters, digits, '.', '_' or '-', beginning with a letter or digit"
         )
     return value
 
@@ -27,7 +30,8 @@ def name(value: str, what: str) -> str:
 def device(value: str) -> str:
     """A network device's name as Linux takes it: 1 to 15 bytes (IFNAMSIZ), no '/', ':' or white space."""
     if not _DEVICE.match(value) or len(value.encode()) > 15 or value in (".", ".."):
-        raise Invalid(f"device {value!r} is not a Linux interface name: 1 to 15 characters without '/', ':' and spaces")
+        way_out = "use 1 to 15 characters without '/', ':' and spaces"
+        raise Invalid(f"device {value!r} is not a Linux interface name: {way_out}")
     return value
 
 
@@ -47,9 +51,12 @@ def ip(value: str, what: str = "address") -> IPAddress:
     try:
         address = ipaddress.ip_address(value)
     except ValueError:
-        raise Invalid(f"{what} {value!r} is not an IPv4 or IPv6 address: write it like 10.0.0.5 or fd00::5") from None
+        way_out = "write it like 10.0.0.5 or fd00::5"
+        raise Invalid(f"{what} {value!r} is not an IPv4 or IPv6 address: {way_out}") from None
     if "%" in value:
-        raise Invalid(f"{what} {value!r} has a scope, which means something on one host only: leave out the '%...'")
+        raise Invalid(
+            f"{what} {value!r} has a scope, which means something on one host only: leave out the '%...'"
+        )
     return address
 
 
@@ -64,7 +71,9 @@ def prefix(value: str) -> IPNetwork:
 
 
 def multicast(value: str) -> IPAddress:
-    """A group that endpoints may subscribe to; link-local ranges that hosts use for themselves are left out."""
+    """A group that endpoints may subscribe to; link-local ranges that hosts use for themselves are left
+    out.
+    """
     group = ip(value, "multicast group")
     if not group.is_multicast:
         raise Invalid(f"multicast group {value!r} is not a multicast address: use 224.0.0.0/4 or ff00::/8")

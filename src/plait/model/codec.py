@@ -1,7 +1,7 @@
 """Versioned JSON of entities.
 
-A field that this version does not know is kept and written back as it came; a `schema` newer than ours means that
-known fields changed their meaning, and is refused with a clear error. Nothing is dropped silently.
+A field that this version does not know is kept and written back as it came; a `schema` newer than ours means
+that known fields changed their meaning, and is refused with a clear error. Nothing is dropped silently.
 """
 
 from functools import cache
@@ -58,7 +58,8 @@ def _decode_newer(kind: type[E], data: bytes, why: Exception) -> E:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Invalid(f"{kind.kind} is not a JSON object of ours: {why}") from None
     if schema > SCHEMA:
-        raise SchemaTooNew(f"{kind.kind} has schema {schema}, this version of Plait knows up to {SCHEMA}: upgrade this host")
+        way_out = f"this version of Plait knows up to {SCHEMA}: upgrade this host"
+        raise SchemaTooNew(f"{kind.kind} has schema {schema}, {way_out}")
     known = {field.encode_name for field in msgspec.structs.fields(kind)} - {"extra"}
     unknown = tuple((name, bytes(raw).decode()) for name, raw in fields.items() if name not in known)
     if not unknown:

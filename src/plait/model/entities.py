@@ -1,6 +1,7 @@
 """What exists. Every entity is frozen, valid from birth, and knows nothing of where it is kept.
 
-Identity is an id that never changes; names are for people and belong to a project. Addresses are canonical text.
+Identity is an id that never changes; names are for people and belong to a project. Addresses are canonical
+text.
 """
 
 from enum import StrEnum
@@ -25,16 +26,22 @@ class Transport(StrEnum):
     GRE = "gre"
 
     def overhead_bytes(self, *, underlay_v6: bool) -> int:
-        """Bytes of the underlay's MTU that are not the tenant's IP packet: outer IP, tunnel headers, inner Ethernet.
+        """Bytes of the underlay's MTU that are not the tenant's IP packet: outer IP, tunnel headers, inner
+        Ethernet.
 
-        VXLAN (RFC 7348 s. 5) and Geneve without options (RFC 8926 s. 3): UDP 8 + 8; GRE with a key (RFC 2890): 4 + 4.
+        VXLAN (RFC 7348 s. 5) and Geneve without options (RFC 8926 s. 3): UDP 8 + 8; GRE with a key (RFC
+        2890): 4 + 4.
         """
         tunnel = 8 if self is Transport.GRE else 16
         return (40 if underlay_v6 else 20) + tunnel + 14
 
 
-class Entity(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
-    """What all stored things share: the version of their JSON, and fields of newer versions, kept as they came."""
+class Entity(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What all stored things share: the version of their JSON, and fields of newer versions, kept as they
+    came.
+    """
 
     kind: ClassVar[str] = "entity"
 
@@ -82,9 +89,11 @@ class Subnet(Entity, frozen=True, kw_only=True, gc=False):
         checks.name(self.network, "network id")
         prefix = checks.prefix(self.prefix)
         if prefix.is_multicast or prefix.is_loopback:
-            raise Invalid(f"prefix {self.prefix} can't be a subnet: choose unicast addresses, such as 10.0.0.0/24 or fd00::/64")
+            way_out = "choose unicast addresses, such as 10.0.0.0/24 or fd00::/64"
+            raise Invalid(f"prefix {self.prefix} can't be a subnet: {way_out}")
         if self.gateway is not None and checks.ip(self.gateway, "gateway") not in prefix:
-            raise Invalid(f"gateway {self.gateway} lies outside {self.prefix}: choose one inside, or leave it out")
+            way_out = "choose one inside, or leave it out"
+            raise Invalid(f"gateway {self.gateway} lies outside {self.prefix}: {way_out}")
 
     @property
     def version(self) -> int:
@@ -102,8 +111,8 @@ class FixedAddress(msgspec.Struct, frozen=True, gc=False):
 class Port(Entity, frozen=True, kw_only=True, gc=False):
     """A place where one endpoint is plugged in.
 
-    `host` and `device` say where; `sequence` rises with every change of `host` and decides between two hosts that both
-    claim the port. `security` False lets the endpoint send from any address (a router, a bridge).
+    `host` and `device` say where; `sequence` rises with every change of `host` and decides between two hosts
+    that both claim the port. `security` False lets the endpoint send from any address (a router, a bridge).
     `multicast`: groups whose packets the endpoint wants.
     """
 
@@ -243,4 +252,5 @@ class Health(Entity, frozen=True, kw_only=True, gc=False):
 
 def check_mtu(mtu_bytes: int | None) -> None:
     if mtu_bytes is not None and not MIN_MTU_BYTES <= mtu_bytes <= MAX_MTU_BYTES:
-        raise Invalid(f"MTU {mtu_bytes} is out of range: choose {MIN_MTU_BYTES} to {MAX_MTU_BYTES} bytes, or leave it out")
+        way_out = f"choose {MIN_MTU_BYTES} to {MAX_MTU_BYTES} bytes, or leave it out"
+        raise Invalid(f"MTU {mtu_bytes} is out of range: {way_out}")

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from plait.model.entities import MIN_MTU_BYTES, Endpoint, LiveHost, Network, Port, Transport
+from plait.model.entities import MAX_MTU_BYTES, MIN_MTU_BYTES, Endpoint, LiveHost, Network, Port, Transport
 
 
 class Key(NamedTuple):
@@ -75,7 +75,8 @@ F = TypeVar("F", Port, Attachment, Endpoint, Network, LiveHost, Tunnels, GroupNu
 class Change(msgspec.Struct, frozen=True, gc=False):
     """One facet of one thing: its new value, or None when it is gone.
 
-    `id` is a port's (Port, Attachment, Endpoint), a network's, a host's name, "" (Tunnels), "network/address" (GroupNumber).
+    `id` is a port's (Port, Attachment, Endpoint), a network's, a host's name, "" (Tunnels), "network/address"
+    (GroupNumber).
     """
 
     facet: type[Facet]
@@ -91,7 +92,7 @@ class View:
         self._facets: dict[type[Facet], dict[str, Facet]] = {
             kind: {} for kind in (Port, Attachment, Endpoint, Network, LiveHost, Tunnels, GroupNumber)
         }
-        self._room: dict[Transport, int] = {}
+        self._room: dict[Transport, int | None] = dict.fromkeys(Transport)
         self._subscribers: dict[str, dict[str, set[str]]] = {}
 
     # -- change
@@ -145,8 +146,10 @@ class View:
 
     def _measure_room(self, dirty: set[Key]) -> None:
         for transport in Transport:
-            room = min((host.room_bytes(transport) for host in self.all(LiveHost)), default=0)
-            if room != self._room.get(transport, 0):
+            room = min((host.room_bytes(transport) for host in self.all(LiveHost)), default=None)
+            if room is not None:
+                room = min(max(room, MIN_MTU_BYTES), MAX_MTU_BYTES)
+            if room != self._room[transport]:
                 self._room[transport] = room
                 dirty.add(Key("room", transport))
 
@@ -165,7 +168,9 @@ class View:
         return len(self._facets[facet])
 
     def station(self, id: str) -> Station | None:
-        """An own port counts as here once it is plugged in; until then, as where reach says it is (a move under way)."""
+        """An own port counts as here once it is plugged in; until then, as where reach says it is (a move
+        under way).
+        """
         port, attachment = self.get(Port, id), self.get(Attachment, id)
         if port is not None and attachment is not None:
             return Station(
@@ -194,17 +199,17 @@ class View:
             yield Key("station", id)
 
     def groups_wanted(self, networks: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """(network, address) of the multicast groups of `networks` that have subscribers: those that need a number."""
+        """(network, address) of the multicast groups of `networks` that have subscribers: those that need a
+        number.
+        """
         for network in networks:
             for address in self._subscribers.get(network, ()):
                 yield network, address
 
     def mtu_bytes(self, network: Network) -> int | None:
         """The largest packet of `network` that every living host carries; None while no host is known."""
-        room = self._room.get(network.transport, 0)
-        if network.mtu_bytes is not None:
-            return network.mtu_bytes if room == 0 else min(network.mtu_bytes, room)
-        return max(room, MIN_MTU_BYTES) if room else None
+        limits = [size for size in (network.mtu_bytes, self._room[network.transport]) if size is not None]
+        return min(limits, default=None)
 
     def subscribers(self, network: str) -> Mapping[str, set[str]]:
         """Multicast address -> ids of the stations of `network` that want its packets."""

@@ -1,8 +1,8 @@
 """One switch's flows and groups: which differ from what is desired, and the next portion to send.
 
-Only the keys that differ are held; everywhere else actual equals desired. A key that is out of step is sent as
-"add, or replace" where it is desired and as "delete" where it is not; both are idempotent, so a repeated, coalesced or
-spurious event costs at most a message and never a wrong state.
+Only the keys that differ are held; everywhere else actual equals desired. A key that is out of step is sent
+as "add, or replace" where it is desired and as "delete" where it is not; both are idempotent, so a repeated,
+coalesced or spurious event costs at most a message and never a wrong state.
 
     touched by the compiler --+
     dump after connecting   --+--> out of step --take--> in flight --committed--> in step
@@ -56,7 +56,9 @@ class ActualFlow(msgspec.Struct, frozen=True, gc=False):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A modification that the switch does not take; kept out of later portions until it is desired differently."""
+    """A modification that the switch does not take; kept out of later portions until it is desired
+    differently.
+    """
 
     mod: Mod
     reason: str
@@ -140,8 +142,9 @@ class SwitchState:
     def take(self, limit: int) -> tuple[Mod, ...]:
         """The next portion, at most `limit` modifications, in an order that is safe when it ends early.
 
-        New groups come before flows that use them; flows are added from the last table to the first, so that nothing
-        leads into a table that is not ready, and removed from the first to the last; groups are removed at the end.
+        New groups come before flows that use them; flows are added from the last table to the first, so that
+        nothing leads into a table that is not ready, and removed from the first to the last; groups are
+        removed at the end.
         What is taken is in flight until `committed`, `refused` or `failed`.
         """
         if self._flying:
@@ -171,10 +174,15 @@ class SwitchState:
         self._loosen(keys)
 
     def refused(self, reasons: Mapping[int, str]) -> None:
-        """The switch took nothing of the portion because of these (index -> reason); the rest is tried again."""
+        """The switch took nothing of the portion because of these (index -> reason); the rest is tried
+        again.
+        """
         for index, reason in reasons.items():
             mod = self._flying[index]
-            self._refused[key_of(mod)] = Refusal(mod, reason)
+            key = key_of(mod)
+            # What is desired otherwise by now was not refused yet.
+            if not self._is_loose(key):
+                self._refused[key] = Refusal(mod, reason)
         self.failed()
 
     def _land(self) -> None:
@@ -195,9 +203,11 @@ class SwitchState:
     def in_step(self, keys: Iterable[bytes | int]) -> bool:
         """Whether the switch has confirmed all of these."""
         return not any(
-            key in self._flying_keys or key in self._puts or key in self._drops or key in self._loose_groups
-            for key in keys
+            key in self._flying_keys or key in self._refused or self._is_loose(key) for key in keys
         )
+
+    def _is_loose(self, key: bytes | int) -> bool:
+        return key in self._puts or key in self._drops or key in self._loose_groups
 
 
 def key_of(mod: Mod) -> bytes | int:
