@@ -74,12 +74,13 @@ def plan_plug(index: SwitchIndex, bridge: str, requests: Sequence[PlugRequest]) 
     removed: list[Uuid] = []
     failures: list[PlugFailure] = []
     number: int | None = None
+    last: int | None = None
     seen: set[str] = set()
     for request in requests:
         reason = _refusal(index, bridge, request, seen)
         device = index.interfaces.get(request.device)
         if reason is None and device is None:
-            number = PORT_NUMBERS.after(number, taken)
+            number = PORT_NUMBERS.after(last, taken)
             if number is None:
                 reason = f"all {PORT_NUMBERS.size} OpenFlow port numbers of bridge {bridge!r} are in use"
         if reason is not None:
@@ -89,6 +90,7 @@ def plan_plug(index: SwitchIndex, bridge: str, requests: Sequence[PlugRequest]) 
         if device is not None:
             corrections += _mtu_correction(device, request.mtu_bytes)
             continue
+        last = number
         added.append(_endpoint_row(request, number))
         removed += _port_uuids(index.with_port_id(request.port_id, bridge))
     rows, ports = _new_ports(added)

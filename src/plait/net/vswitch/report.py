@@ -72,10 +72,16 @@ class Report:
             for interface in change
             if interface is not None and interface.bridge == self.bridge
         ]
-        for port_id in dict.fromkeys(interface.port_id for interface in here):
-            if port_id is not None:
-                self._take_port(port_id)
-        for name in dict.fromkeys(interface.name for interface in here):
+        devices = dict.fromkeys(interface.name for interface in here)
+        port_ids = dict.fromkeys(interface.port_id for interface in here)
+        for port_id in port_ids:
+            if port_id is None:
+                continue
+            self._take_port(port_id)
+            # Whether an interface is a problem depends on the others that say they are the same port.
+            rivals = self._index.with_port_id(port_id, self.bridge)
+            devices.update(dict.fromkeys(rival.name for rival in rivals))
+        for name in devices:
             self._take_tunnel(name)
             self.problems.put(name, self._problem_of(name))
 

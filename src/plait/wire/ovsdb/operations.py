@@ -12,7 +12,7 @@ Condition = tuple[str, str, Any]  # column, function ("==", "!=", "includes", â€
 
 
 class OvsdbError(Exception):
-    """The server refused operation `index` (0-based) of a transaction, or a whole call if `index` is None.
+    """The server refused operation `index` (0-based) of a transaction; None: its commit, or another call.
 
     `error` is the short name that RFC 7047 gives it ("constraint violation"), `details` the server's words.
     """
@@ -86,9 +86,10 @@ def decode_results(operations: Sequence[Operation], raw: Any) -> list[OperationR
         raise MalformedMessage("transact", 0, "the result is no array")
     for index, result in enumerate(raw):
         if isinstance(result, dict) and "error" in result:
-            # One entry more than operations: they succeeded, the commit did not.
-            name = _name(operations[index]) if index < len(operations) else "to commit the transaction"
-            raise OvsdbError(index, name, str(result["error"]), str(result.get("details", "")))
+            words = str(result["error"]), str(result.get("details", ""))
+            if index >= len(operations):  # one entry more: the operations succeeded, the commit did not
+                raise OvsdbError(None, "to commit the transaction", *words)
+            raise OvsdbError(index, _name(operations[index]), *words)
     if len(raw) != len(operations):
         raise MalformedMessage("transact", 0, f"{len(raw)} results for {len(operations)} operations")
     return [_decode_result(result) for result in raw]
