@@ -31,7 +31,9 @@ def network() -> None:
 @click.option(
     "--mtu", type=int, metavar="BYTES", help="Of the endpoints [default: what all underlays allow]."
 )
-@click.option("--vni", type=int, help="The number on the wire [default: the next that is free].")
+@click.option(
+    "--vni", type=int, metavar="VNI", help="The number on the wire [default: the next that is free]."
+)
 @click.pass_obj
 def create(
     session: Session, name: str, subnets: tuple[str, ...], transport: str, mtu: int | None, vni: int | None
@@ -78,7 +80,7 @@ def show(session: Session, network: str) -> None:
 @network.command(name="set")
 @shared_options
 @click.argument("network", shell_complete=names_of("network"))
-@click.option("--name", help="Another name.")
+@click.option("--name", metavar="NAME", help="Another name.")
 @click.option("--mtu", type=int, metavar="BYTES", help="Another MTU of the endpoints.")
 @click.option("--auto-mtu", is_flag=True, help="The MTU that all underlays allow.")
 @click.option("--transport", type=TRANSPORTS, help="Another way between hosts.")

@@ -17,10 +17,14 @@ NUMBER = "{n}"
 @click.command()
 @shared_options
 @click.argument("name")
-@click.option("--network", required=True, shell_complete=names_of("network"), help="Name or id.")
-@click.option("--host", shell_complete=names_of("host"), help="Where it is plugged in.")
 @click.option(
-    "--device", help="The interface on the host that is plugged in; with --count it must contain {n}."
+    "--network", metavar="NETWORK", required=True, shell_complete=names_of("network"), help="Name or id."
+)
+@click.option("--host", metavar="HOST", shell_complete=names_of("host"), help="Where it is plugged in.")
+@click.option(
+    "--device",
+    metavar="DEVICE",
+    help="The interface on the host that is plugged in; with --count it must contain {n}.",
 )
 @click.option(
     "--address",
@@ -29,9 +33,13 @@ NUMBER = "{n}"
     help="This address [default: one of each IP version]; repeatable.",
 )
 @click.option(
-    "--subnet", "subnets", multiple=True, help="An address out of this subnet (name, id, prefix); repeatable."
+    "--subnet",
+    "subnets",
+    multiple=True,
+    metavar="SUBNET",
+    help="An address out of this subnet (name, id, prefix); repeatable.",
 )
-@click.option("--mac", help="This MAC [default: chosen].")
+@click.option("--mac", metavar="MAC", help="This MAC [default: chosen].")
 @click.option(
     "--count", type=click.IntRange(1, 100_000), metavar="N", help="So many, named NAME-1 to NAME-N."
 )

@@ -24,8 +24,10 @@ port.add_command(create)
 
 @port.command(name="list")
 @shared_options
-@click.option("--network", shell_complete=names_of("network"), help="Only those of this network.")
-@click.option("--host", shell_complete=names_of("host"), help="Only those on this host.")
+@click.option(
+    "--network", metavar="NETWORK", shell_complete=names_of("network"), help="Only those of this network."
+)
+@click.option("--host", metavar="HOST", shell_complete=names_of("host"), help="Only those on this host.")
 @click.pass_obj
 def list_(session: Session, network: str | None, host: str | None) -> None:
     """List ports."""
@@ -55,12 +57,18 @@ def show(session: Session, port: str) -> None:
 @port.command(name="set")
 @shared_options
 @click.argument("port", shell_complete=names_of("port"))
-@click.option("--name", help="Another name.")
-@click.option("--host", shell_complete=names_of("host"), help="Move it to this host.")
+@click.option("--name", metavar="NAME", help="Another name.")
+@click.option("--host", metavar="HOST", shell_complete=names_of("host"), help="Move it to this host.")
 @click.option("--no-host", is_flag=True, help="Take it off its host.")
-@click.option("--device", help="The interface on the host that is plugged in.")
+@click.option("--device", metavar="DEVICE", help="The interface on the host that is plugged in.")
 @click.option("--no-device", is_flag=True, help="Plug in no interface.")
-@click.option("--address", "addresses", multiple=True, help="These instead of the ones it has; repeatable.")
+@click.option(
+    "--address",
+    "addresses",
+    multiple=True,
+    metavar="ADDRESS",
+    help="These instead of the ones it has; repeatable.",
+)
 @click.option(
     "--multicast", "groups", multiple=True, metavar="GROUP", help="Groups it wants instead; repeatable."
 )

@@ -22,8 +22,10 @@ def subnet() -> None:
 @subnet.command()
 @shared_options
 @click.argument("prefix")
-@click.option("--network", required=True, shell_complete=names_of("network"), help="Name or id.")
-@click.option("--name", help="For people [default: the id].")
+@click.option(
+    "--network", metavar="NETWORK", required=True, shell_complete=names_of("network"), help="Name or id."
+)
+@click.option("--name", metavar="NAME", help="For people [default: the id].")
 @click.option("--gateway", metavar="ADDRESS", help="Never given to a port [default: the first address].")
 @click.option("--no-gateway", is_flag=True, help="Reserve no address for a gateway.")
 @click.pass_obj
@@ -43,7 +45,9 @@ def create(
 
 @subnet.command(name="list")
 @shared_options
-@click.option("--network", shell_complete=names_of("network"), help="Only those of this one.")
+@click.option(
+    "--network", metavar="NETWORK", shell_complete=names_of("network"), help="Only those of this one."
+)
 @click.pass_obj
 def list_(session: Session, network: str | None) -> None:
     """List subnets."""
@@ -71,7 +75,7 @@ def show(session: Session, subnet: str) -> None:
 @subnet.command(name="set")
 @shared_options
 @click.argument("subnet", shell_complete=names_of("subnet"))
-@click.option("--name", help="Another name.")
+@click.option("--name", metavar="NAME", help="Another name.")
 @click.option("--gateway", metavar="ADDRESS", help="Another gateway; no port may have it.")
 @click.option("--no-gateway", is_flag=True, help="Reserve no address for a gateway.")
 @click.pass_obj

@@ -156,7 +156,7 @@ class Ports:
         return port
 
     async def statuses(self, ports: Sequence[Port]) -> dict[str, PortStatus]:
-        """What the ports' hosts last said of them, by port id; words of an earlier `sequence` do not count."""
+        """What the ports' hosts last said of them, by port id; words of an earlier `sequence` don't count."""
         wanted = {keys.status(port.host, port.id): port for port in ports if port.host is not None}
         if len(wanted) > MAX_COMMIT_OPS:
             found = (await self.store.snapshot(keys.STATUSES)).items
