@@ -43,7 +43,7 @@ def document() -> str:
 
 
 def _commands(path: str, group: click.Group) -> Iterator[tuple[str, click.Command]]:
-    """All commands below a group, each group before what is in it; those that are not installed are left out."""
+    """All commands below a group, each group before what is in it; what is not installed is left out."""
     context = click.Context(group, info_name=path)
     for name in group.list_commands(context):
         lazy = group.lazy.get(name) if isinstance(group, LazyGroup) else None
