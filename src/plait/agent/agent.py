@@ -164,7 +164,7 @@ class Agent:
         self._reporting.confirmed()
 
     def _appear(self, underlay: Underlay, bridge: BridgeInfo) -> None:
-        self._warmth.is_needed = bridge.datapath_type == USERSPACE
+        self._warmth.use(underlay.device if bridge.datapath_type == USERSPACE else None)
         self.presence.appear(
             LiveHost(
                 name=self._config.host,

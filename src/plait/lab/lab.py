@@ -329,7 +329,9 @@ class Lab:
         netns.ip_batch([f"addr add {address} dev {_BRIDGE}{nodad}"], namespace=settings.fabric)
         for host in hosts:
             netns.ip_batch(["link set lo up", f"link set {UNDERLAY_LINK} up"], namespace=host.namespace)
-            netns.configure(host.namespace, quiet, checksums_off=[UNDERLAY_LINK])
+            # The kernel sees the link beside the switch, and would answer for the bridge's address on it.
+            only_own = quiet | {"ipv4/conf/all/arp_ignore": 1}
+            netns.configure(host.namespace, only_own, checksums_off=[UNDERLAY_LINK])
 
     def _namespaces(self) -> Iterator[str]:
         yield self.settings.fabric
