@@ -56,7 +56,7 @@ class Agent:
         self._has_last_view = self._recall()
         interest = Interest()
         tls = config.tls
-        reach = WatchReach(store, config.host)
+        reach = WatchReach(store, config.host, grace_s=config.reach_grace_s)
         self._intent = IntentFeed(store, self.engine, interest, self._store_state)
         self._reach = ReachFeed(reach, self.engine, interest)
         self._plugging = Plugging(

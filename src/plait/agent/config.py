@@ -1,5 +1,4 @@
-"""Every option of the agent, declared once: `docs/configuration.md` and the flags of `plait agent` come
-from here."""
+"""Every option of the agent, declared once: docs/configuration.md and the flags of `plait agent` follow."""
 
 import os
 import socket
@@ -16,6 +15,8 @@ from plait.net.stream import TlsFiles
 
 DEFAULT_FILE = Path("/etc/plait/plait.toml")
 FILE_VARIABLE = "PLAIT_CONFIG"
+OF_THE_COMMAND_LINE = ("project", "vni_first", "vni_last")
+"""Settings that the other commands read from the same file."""
 
 
 class Datapath(StrEnum):
@@ -229,11 +230,6 @@ class Config:
             return None
         return TlsFiles(str(self.tls_ca), str(self.tls_cert), str(self.tls_key))
 
-    @property
-    def datapath_type(self) -> str | None:
-        """The datapath that was asked for by name; None leaves the choice to what the switch can do."""
-        return None if self.datapath is Datapath.AUTO else self.datapath.value
-
 
 def load(
     flags: Mapping[str, str | None] | None = None,
@@ -256,4 +252,5 @@ def load(
         environment=environment,
         file=file,
         facts={"hostname": socket.gethostname().partition(".")[0]},
+        others=OF_THE_COMMAND_LINE,
     )

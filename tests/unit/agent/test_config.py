@@ -26,7 +26,7 @@ def test_without_any_source_every_option_has_its_default() -> None:
     assert config.host
     assert "." not in config.host
     assert config.tls is None
-    assert config.datapath_type is None
+    assert config.datapath is Datapath.AUTO
     assert config.transports == tuple(Transport)
 
 
@@ -68,10 +68,6 @@ def test_tls_needs_three_files() -> None:
         load({"ovsdb": "ssl:10.0.0.1:6640", "tls_ca": "/ca"}, environment={})
 
 
-def test_a_datapath_that_was_named_is_not_chosen() -> None:
-    assert load({"datapath": "netdev"}, environment={}).datapath_type == Datapath.NETDEV
-
-
 def test_foreign_variables_with_our_prefix_are_let_be() -> None:
     load(
         environment={
@@ -80,6 +76,11 @@ def test_foreign_variables_with_our_prefix_are_let_be() -> None:
             "PLAIT_PORT": "tcp://x",
         }
     )
+
+
+def test_settings_of_the_command_line_may_stand_in_the_same_file(file: Path) -> None:
+    file.write_text('host = "h7"\nproject = "shop"\nvni_first = 5000\nvni_last = 6000\n')
+    assert load(file=file, environment={}).host == "h7"
 
 
 @pytest.mark.parametrize(
