@@ -7,7 +7,7 @@ A default may name other options in braces: `unix:{ovs_rundir}/db.sock`.
 import difflib
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, fields
 from enum import Enum
 from pathlib import Path
@@ -84,15 +84,17 @@ def resolve(
     environment: Mapping[str, str],
     file: Path | None,
     facts: Mapping[str, str],
+    others: Collection[str] = (),
 ) -> C:
     """The config from all its sources; `file` None means that there is none. Raises ConfigError.
 
-    `facts` are what defaults may name in braces besides other options.
+    `facts` are what defaults may name in braces besides other options; `others` are names in the file that
+    somebody else reads.
     """
     options = {one.name: one for one in declared(config)}
     given: dict[str, tuple[Any, str]] = {}
     if file is not None:
-        given.update({name: (value, f"in {file}") for name, value in _read(file, options).items()})
+        given.update({name: (value, f"in {file}") for name, value in _read(file, options, others).items()})
     given.update(_from_environment(environment, options))
     for name, value in flags.items():
         if value is not None:
@@ -112,7 +114,7 @@ def _declared(name: str, hint: Any, default: Any) -> Declared:
     return Declared(name, kind, is_optional, default, option)
 
 
-def _read(file: Path, options: Mapping[str, Declared]) -> dict[str, Any]:
+def _read(file: Path, options: Mapping[str, Declared], others: Collection[str]) -> dict[str, Any]:
     try:
         found = tomllib.loads(file.read_text())
     except OSError as error:
@@ -120,9 +122,9 @@ def _read(file: Path, options: Mapping[str, Declared]) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"configuration file {file} is not TOML: {error}") from None
     for name in found:
-        if name not in options:
+        if name not in options and name not in others:
             raise ConfigError(f"unknown option {name!r} in {file}{_suggestion(name, options)}")
-    return found
+    return {name: value for name, value in found.items() if name in options}
 
 
 def _from_environment(
