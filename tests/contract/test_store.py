@@ -232,6 +232,21 @@ async def test_the_changes_of_one_commit_come_in_one_batch_at_its_revision(store
     assert len(batch.changes) == 90
 
 
+async def test_a_watch_that_has_much_to_catch_up_with_is_told_whole_commits(store, root):
+    start = (await store.snapshot(root)).revision
+    for _ in range(30):
+        done = await store.commit([], [Put(f"{root}{number}", b"x") for number in range(90)])
+    assert isinstance(done, Committed)
+    told = 0
+    async with aclosing(store.watch(root, start)) as watch:
+        async for batch in watch:
+            assert len(batch.changes) % 90 == 0
+            told += len(batch.changes)
+            if batch.revision == done.revision:
+                break
+    assert told == 30 * 90
+
+
 async def test_a_watch_after_a_revision_to_come_waits_for_it(store, root):
     now = (await store.snapshot(root)).revision
     async with aclosing(store.watch(root, Revision(now + 2))) as watch:

@@ -118,6 +118,7 @@ class Relay:
         self._writers: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
+        self.swallows_answers = False
 
     async def mend(self) -> None:
         self._server = await asyncio.start_server(self._join, "127.0.0.1", self.port)
@@ -134,13 +135,16 @@ class Relay:
         far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
         self._writers += [writer, far_writer]
         for source, sink in ((reader, far_writer), (far_reader, writer)):
-            task = asyncio.create_task(self._pass_on(source, sink))
+            task = asyncio.create_task(self._pass_on(source, sink, is_answer=source is far_reader))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pass_on(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_answer: bool
+    ) -> None:
         while data := await source.read(65536):
-            sink.write(data)
+            if not (is_answer and self.swallows_answers):
+                sink.write(data)
         sink.close()
 
 
@@ -165,6 +169,23 @@ async def test_a_watch_that_was_cut_off_resumes_and_says_if_history_was_forgotte
             await hearing
     await far.close()
     await relay.cut()
+
+
+async def test_a_commit_whose_answer_is_lost_is_unknown_and_never_sent_twice(server, opened):
+    relay = Relay(server)
+    await relay.mend()
+    near = opened(EtcdStore([server.endpoint]))
+    far = opened(EtcdStore([f"127.0.0.1:{relay.port}", server.endpoint], timeout_s=2))
+    far._client._at = 0
+    before = (await far.snapshot("a")).revision
+    relay.swallows_answers = True
+    committing = asyncio.ensure_future(far.commit([], [Put("a", b"")]))
+    async with aclosing(near.watch("a", before)) as watch:
+        await anext(watch)
+    await relay.cut()
+    with pytest.raises(StoreUnavailable):
+        await committing
+    assert (await far.snapshot("a")).revision == before + 1
 
 
 async def test_a_server_that_nobody_runs_is_named_with_the_way_out(server, opened):

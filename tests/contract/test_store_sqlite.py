@@ -246,3 +246,12 @@ async def test_the_last_commit_of_a_process_that_died_before_it_could_tell_is_he
         assert await writer.wait() == -signal.SIGKILL
         assert (await hearing).changes == (Change("a", b"last words"),)
     await store.close()
+
+
+async def test_many_may_make_the_same_new_file_at_once(path):
+    for attempt in range(30):
+        stores = [SqliteStore(path.with_name(f"{attempt}.db")) for _ in range(6)]
+        await asyncio.gather(*(store.commit([], [Put("a", b"")]) for store in stores))
+        assert (await stores[0].snapshot("")).revision == len(stores)
+        for store in stores:
+            await store.close()

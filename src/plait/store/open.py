@@ -51,10 +51,14 @@ def without_password(url: str) -> str:
 
 def _split(url: str) -> SplitResult:
     try:
-        return urlsplit(url)
+        parts = urlsplit(url)
     except ValueError:
         # What it says may hold the password.
         raise _wrong(url) from None
+    if parts.fragment:
+        # It would be dropped in silence: of a path with "#" in it, another file would be left.
+        raise _wrong(url)
+    return parts
 
 
 def _wrong(url: str) -> StoreError:
@@ -64,8 +68,12 @@ def _wrong(url: str) -> StoreError:
 def _options(parts: SplitResult, allowed: tuple[str, ...]) -> dict[str, str]:
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     for name in options:
-        if name not in allowed:
-            raise StoreError(f"store URL has the option {name!r}, {parts.scheme}: takes {', '.join(allowed)}")
+        if name in allowed:
+            continue
+        if "@" in parts.query:
+            # An unescaped "?" in a password makes the rest of it look like options.
+            raise _wrong(parts.geturl())
+        raise StoreError(f"store URL has the option {name!r}, {parts.scheme}: takes {', '.join(allowed)}")
     return options
 
 

@@ -79,12 +79,14 @@ def _check_directory(path: Path) -> None:
 
 
 def _check_origin(db: sqlite3.Connection, path: Path) -> None:
-    application_id = _pragma(db, "application_id")
+    # One transaction: between two, another process may make the tables that the first didn't see.
+    db.execute("BEGIN")
+    application_id, version = _pragma(db, "application_id"), _pragma(db, "user_version")
     (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    db.execute("COMMIT")
     if application_id != APPLICATION_ID and (tables or application_id):
         raise StoreError(f"store {path} is a database of another program: name another file")
-    version = _pragma(db, "user_version")
-    if application_id == APPLICATION_ID and version > SCHEMA_VERSION:
+    if version > SCHEMA_VERSION:
         raise StoreError(
             f"store {path} has schema {version}, this program knows up to {SCHEMA_VERSION}: use a newer Plait"
         )

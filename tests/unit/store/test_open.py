@@ -38,6 +38,7 @@ def test_a_valid_url_gives_its_driver_without_touching_anything(url, driver):
         "sqlite:",
         "sqlite://plait.db",
         "sqlite://host/plait.db",
+        "sqlite:///plait#1.db",
         "etcd:",
         "etcd:///x",
         "etcd://host/path",
