@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from plait.wire.openflow.framing import HEADER_BYTES, VERSION, MessageType, frame
+from plait.wire.openflow.layout import decoder
 
 ATOMIC: Final = 1
 ORDERED: Final = 2
@@ -45,6 +46,7 @@ def bundle_add(bundle_id: int, xid: int, message: bytes, flags: int = ATOMIC | O
     return _ADD.pack(VERSION, 34, length, xid, bundle_id, 0, flags) + message
 
 
+@decoder("bundle_control")
 def decode_bundle_control(body: bytes) -> BundleControl:
-    """A reply of the switch; raises struct.error when it is too short."""
+    """A reply of the switch; raises MalformedMessage."""
     return BundleControl(*_BODY.unpack_from(body))

@@ -1,10 +1,14 @@
 """Layouts that several messages share: a match with its header, and lists of properties."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
 from struct import Struct
-from typing import Final
+from struct import error as StructError  # noqa: N812 - a class of that name
+from typing import Final, TypeVar
 
 from plait.wire.errors import MalformedMessage
+
+T = TypeVar("T")
 
 PADDING: Final = tuple(b"\0" * (-n % 8) for n in range(8))
 """Zeros up to the next multiple of 8, by the last 3 bits of a length."""
@@ -51,3 +55,19 @@ def take_properties(data: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
             raise MalformedMessage("property", offset, f"length {length} with {end - offset} bytes left")
         yield kind, data[offset + 4 : offset + length]
         offset += length + 7 & ~7
+
+
+def decoder(name: str) -> Callable[[Callable[[bytes], T]], Callable[[bytes], T]]:
+    """Make a function of bytes raise MalformedMessage, naming `name`, where its bytes end too early."""
+
+    def decorate(decode: Callable[[bytes], T]) -> Callable[[bytes], T]:
+        @wraps(decode)
+        def checked(body: bytes) -> T:
+            try:
+                return decode(body)
+            except StructError as error:
+                raise MalformedMessage(name, len(body), f"{len(body)} bytes are too few: {error}") from None
+
+        return checked
+
+    return decorate

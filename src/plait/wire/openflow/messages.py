@@ -17,6 +17,7 @@ from plait.wire.errors import MalformedMessage
 from plait.wire.openflow import bundle, multipart, packets
 from plait.wire.openflow.framing import VERSION, MessageType, frame
 from plait.wire.openflow.layout import PAIR, put_property, take_match
+from plait.wire.openflow.mods import Mod, decode_flow_mod, decode_group_mod, decode_meter_mod
 from plait.wire.openflow.multipart import PortDesc, decode_port
 from plait.wire.openflow.nicira import NICIRA
 from plait.wire.openflow.packets import PacketIn
@@ -187,6 +188,7 @@ Message = (
     | ForeignGroupChange
     | MultipartPart
     | bundle.BundleControl
+    | Mod
     | Other
 )
 
@@ -196,11 +198,11 @@ def decode(kind: int, body: bytes) -> Message:
 
     Raises MalformedMessage; offsets count from after the header.
     """
-    decoder = _DECODERS.get(kind)
-    if decoder is None:
+    decode_body = _DECODERS.get(kind)
+    if decode_body is None:
         return Other(kind, body)
     try:
-        return decoder(body)
+        return decode_body(body)
     except StructError as error:
         raise MalformedMessage(_name(kind), len(body), f"{len(body)} bytes are too few: {error}") from None
 
@@ -275,12 +277,15 @@ def _part(body: bytes) -> Message:
 _DECODERS: Final[dict[int, Callable[[bytes], Message]]] = {
     MessageType.HELLO: _hello,
     MessageType.ERROR: _error,
-    MessageType.ECHO_REQUEST: Echo,
+    MessageType.ECHO_REQUEST: lambda body: Echo(body),
     MessageType.ECHO_REPLY: lambda body: Echo(body, is_reply=True),
     MessageType.EXPERIMENTER: _experimenter,
     MessageType.FEATURES_REPLY: lambda body: Features(*_FEATURES.unpack_from(body)),
     MessageType.GET_CONFIG_REPLY: lambda body: Config(*_CONFIG.unpack_from(body)),
     MessageType.PACKET_IN: packets.decode_packet_in,
+    MessageType.FLOW_MOD: decode_flow_mod,
+    MessageType.GROUP_MOD: decode_group_mod,
+    MessageType.METER_MOD: decode_meter_mod,
     MessageType.FLOW_REMOVED: _flow_removed,
     MessageType.PORT_STATUS: _port_status,
     MessageType.MULTIPART_REPLY: _part,

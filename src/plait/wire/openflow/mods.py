@@ -11,10 +11,11 @@ from typing import Final
 import msgspec
 
 from plait.wire.openflow.framing import VERSION, MessageType, frame
-from plait.wire.openflow.layout import PADDING
+from plait.wire.openflow.layout import PADDING, decoder, take_match
 from plait.wire.openflow.ports import ANY, ANY_GROUP, NO_BUFFER
 
 _FLOW_MOD: Final = Struct("!BBHIQQBBHHHIIIHHHH")
+_FLOW_MOD_BODY: Final = Struct("!QQBBHHHIIIHH")
 _GROUP_MOD: Final = Struct("!HBxI")
 BUCKET: Final = Struct("!HHII4x")
 _METER_MOD: Final = Struct("!HHI")
@@ -156,13 +157,62 @@ def bucket(*actions: bytes, weight: int = 0, watch_port: int = ANY, watch_group:
 
 
 def drop_band(rate: int, *, burst: int = 0) -> bytes:
-    """Drop what is above `rate`, in kbit/s or packets/s as the meter's flags say.
+    """Drop what is above `rate`, in kbit/s or packets/s as the meter's flags say; `burst` in kbit or packets.
 
-    `burst` in kbit or packets.
+    Without a burst the switch takes, and prints, the rate.
     """
-    return _BAND.pack(1, _BAND.size, rate, burst)
+    return _BAND.pack(1, _BAND.size, rate, burst or rate)
 
 
 def delete_all_flows(*, cookie: int = 0, cookie_mask: int = 0, table: int = 0xFF) -> FlowMod:
     """Delete every flow of a table (0xff: of all) whose cookie equals `cookie` under `cookie_mask`."""
     return FlowMod(FlowCommand.DELETE, table, cookie=cookie, cookie_mask=cookie_mask)
+
+
+@decoder("flow_mod")
+def decode_flow_mod(body: bytes) -> FlowMod:
+    """A flow modification without its header; raises MalformedMessage."""
+    (
+        cookie,
+        cookie_mask,
+        table,
+        command,
+        idle_timeout_s,
+        hard_timeout_s,
+        priority,
+        _,
+        out_port,
+        out_group,
+        flags,
+        importance,
+    ) = _FLOW_MOD_BODY.unpack_from(body)
+    match, offset = take_match(body, _FLOW_MOD_BODY.size, len(body))
+    return FlowMod(
+        command,
+        table,
+        priority,
+        cookie,
+        cookie_mask,
+        match,
+        body[offset:],
+        flags,
+        idle_timeout_s,
+        hard_timeout_s,
+        importance,
+        out_port,
+        out_group,
+    )
+
+
+@decoder("group_mod")
+def decode_group_mod(body: bytes) -> GroupMod:
+    """A group modification without its header; raises MalformedMessage."""
+    command, kind, group_id = _GROUP_MOD.unpack_from(body)
+    return GroupMod(command, group_id, kind, body[_GROUP_MOD.size :])
+
+
+@decoder("meter_mod")
+def decode_meter_mod(body: bytes) -> MeterMod:
+    """A meter modification without its header; raises MalformedMessage."""
+    command, flags, meter_id = _METER_MOD.unpack_from(body)
+    return MeterMod(command, meter_id, flags, body[_METER_MOD.size :])

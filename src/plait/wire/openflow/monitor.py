@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from plait.wire.errors import MalformedMessage
-from plait.wire.openflow.layout import PAIR, put_match, take_match
+from plait.wire.openflow.layout import PAIR, decoder, put_match, take_match
 from plait.wire.openflow.multipart import MultipartRequest, MultipartType
 from plait.wire.openflow.ports import ANY, ANY_GROUP
 
@@ -55,6 +55,7 @@ def monitor_request(monitor_id: int = 1, table: int = 0xFF) -> MultipartRequest:
     return MultipartRequest(MultipartType.FLOW_MONITOR, body)
 
 
+@decoder("flow update")
 def decode_monitor(body: bytes) -> list[MonitorEvent]:
     """What others did, in one message; abbreviated updates, our own, are left out."""
     events: list[MonitorEvent] = []

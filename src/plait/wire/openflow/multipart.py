@@ -13,7 +13,7 @@ import msgspec
 
 from plait.wire.errors import MalformedMessage
 from plait.wire.openflow.framing import MessageType, frame
-from plait.wire.openflow.layout import put_match, take_properties
+from plait.wire.openflow.layout import decoder, put_match, take_properties
 from plait.wire.openflow.ports import ALL_METERS, ANY, ANY_GROUP
 
 MORE: Final = 1
@@ -138,6 +138,7 @@ GROUP_REQUEST: Final = MultipartRequest(MultipartType.GROUP_DESC)
 PORT_REQUEST: Final = MultipartRequest(MultipartType.PORT_DESC)
 
 
+@decoder("flow")
 def decode_flows(body: bytes) -> list[FlowStats]:
     """The flows in one part of an answer."""
     flows: list[FlowStats] = []
@@ -190,6 +191,7 @@ def decode_flows(body: bytes) -> list[FlowStats]:
     return flows
 
 
+@decoder("aggregate")
 def decode_aggregate(body: bytes) -> list[Aggregate]:
     return [Aggregate(*_AGGREGATE.unpack_from(body))]
 
@@ -200,6 +202,7 @@ def decode_tables(body: bytes) -> list[TableStats]:
     return [TableStats(*entry) for entry in _TABLE.iter_unpack(body)]
 
 
+@decoder("group")
 def decode_groups(body: bytes) -> list[GroupDesc]:
     """The groups in one part of an answer."""
     groups: list[GroupDesc] = []
@@ -212,6 +215,7 @@ def decode_groups(body: bytes) -> list[GroupDesc]:
     return groups
 
 
+@decoder("meter")
 def decode_meters(body: bytes) -> list[MeterConfig]:
     """The meters in one part of an answer."""
     meters: list[MeterConfig] = []
@@ -224,6 +228,7 @@ def decode_meters(body: bytes) -> list[MeterConfig]:
     return meters
 
 
+@decoder("port")
 def decode_ports(body: bytes) -> list[PortDesc]:
     """The ports in one part of an answer."""
     ports: list[PortDesc] = []
@@ -236,6 +241,7 @@ def decode_ports(body: bytes) -> list[PortDesc]:
     return ports
 
 
+@decoder("port")
 def decode_port(data: bytes) -> PortDesc:
     """One port, with its length field and its properties."""
     number, length, mac, name, config, state = _PORT.unpack_from(data)

@@ -10,9 +10,8 @@ import msgspec
 
 from plait.wire.errors import MalformedMessage
 from plait.wire.openflow.framing import MessageType, frame
-from plait.wire.openflow.layout import put_property, take_match, take_properties
+from plait.wire.openflow.layout import decoder, put_property, take_match, take_properties
 from plait.wire.openflow.nicira import NICIRA
-from plait.wire.openflow.oxm import match
 from plait.wire.openflow.ports import CONTROLLER, NO_BUFFER
 
 NXT_SET_PACKET_IN_FORMAT: Final = 16
@@ -88,11 +87,7 @@ class SetPacketInFormat(msgspec.Struct, frozen=True):
         return frame(MessageType.EXPERIMENTER, xid, body)
 
 
-def packet_in_port(packet: PacketIn) -> bytes:
-    """The TLV of a port, as `metadata` for a packet that never was in the switch."""
-    return match(in_port=CONTROLLER) + packet.metadata
-
-
+@decoder("packet_in")
 def decode_packet_in(body: bytes) -> PacketIn:
     """OFPT_PACKET_IN, which the switch sends until it is asked for the other format."""
     buffer_id, size_bytes, reason, table, cookie = _PACKET_IN.unpack_from(body)
@@ -108,6 +103,7 @@ def decode_packet_in(body: bytes) -> PacketIn:
     )
 
 
+@decoder("packet_in2")
 def decode_packet_in2(body: bytes) -> PacketIn:
     """NXT_PACKET_IN2 after its vendor and subtype; properties that aren't known are passed over."""
     values = dict(take_properties(body, 8))

@@ -6,7 +6,7 @@ from plait.wire.errors import MalformedMessage
 from plait.wire.openflow.action_text import actions_text, instructions_text
 from plait.wire.openflow.decode import decode_actions
 from plait.wire.openflow.match_text import match_text
-from plait.wire.openflow.mods import BUCKET, FlowMod, GroupMod
+from plait.wire.openflow.mods import BUCKET, FlowMod, GroupMod, GroupType
 from plait.wire.openflow.multipart import FlowStats, GroupDesc
 from plait.wire.openflow.ports import ANY, ANY_GROUP
 
@@ -43,7 +43,8 @@ def group_text(group: GroupDesc | GroupMod) -> str:
         length, weight, watch_port, watch_group = BUCKET.unpack_from(data, offset)
         if length < BUCKET.size or offset + length > len(data):
             raise MalformedMessage("bucket", offset, f"length {length} with {len(data) - offset} bytes left")
-        parts = [f"weight:{weight}"] if weight else []
+        usual_weight = 1 if group.type == GroupType.SELECT else 0
+        parts = [f"weight:{weight}"] if weight != usual_weight else []
         parts += [f"watch_port:{watch_port}"] if watch_port != ANY else []
         parts += [f"watch_group:{watch_group}"] if watch_group != ANY_GROUP else []
         parts.append(f"actions={actions_text(decode_actions(data[offset + BUCKET.size : offset + length]))}")
