@@ -89,7 +89,7 @@ def delete(session: Session, hosts: tuple[str, ...]) -> None:
     """Forget hosts that are not alive and have no ports."""
 
     async def work(intent: Intent) -> list[Row]:
-        found = [await intent.hosts.get(each) for each in hosts]
+        found = [await intent.hosts.get(each) for each in dict.fromkeys(hosts)]
         for each in found:
             await intent.hosts.delete(each.host.name)
         return [host_row(each) for each in found]

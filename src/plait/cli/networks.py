@@ -113,7 +113,7 @@ def delete(session: Session, networks: tuple[str, ...], force: bool) -> None:
     """Delete networks, if nothing is in them."""
 
     async def work(intent: Intent) -> list[Row]:
-        found = [await intent.networks.get(each) for each in networks]
+        found = [await intent.networks.get(each) for each in dict.fromkeys(networks)]
         return [network_row(await intent.networks.delete(each.id, cascade=force), []) for each in found]
 
     output.deleted("network", session.run(work), as_json=session.is_json)

@@ -131,7 +131,7 @@ def delete(session: Session, ports: tuple[str, ...]) -> None:
     """Delete ports and free what they had."""
 
     async def work(intent: Intent) -> list[Row]:
-        found = [await intent.ports.get(each) for each in ports]
+        found = [await intent.ports.get(each) for each in dict.fromkeys(ports)]
         await intent.ports.delete_all(found)
         return [port_row(each, {}, None) for each in found]
 

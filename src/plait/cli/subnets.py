@@ -103,7 +103,7 @@ def delete(session: Session, subnets: tuple[str, ...]) -> None:
     """Delete subnets that no port has an address of."""
 
     async def work(intent: Intent) -> list[Row]:
-        found = [await intent.subnets.get(each) for each in subnets]
+        found = [await intent.subnets.get(each) for each in dict.fromkeys(subnets)]
         for each in found:
             await intent.subnets.delete(each.id)
         return [subnet_row(each, {}) for each in found]

@@ -15,13 +15,12 @@ from plait.intent.draft import Draft
 from plait.intent.errors import NotFound, Taken
 from plait.intent.network_view import NetworkView, load
 from plait.intent.port_spec import PortSpec
-from plait.intent.transactions import Failed, Plan, born, carry_out
+from plait.intent.transactions import COMMITS_IN_FLIGHT, Failed, Plan, born, carry_out
 from plait.model import addresses
 from plait.model.entities import Port, Subnet
 from plait.store import keys
 from plait.store.api import MAX_COMMIT_OPS, Compare, Item, KeyAt, Store, Write
 
-COMMITS_IN_FLIGHT = 4
 _RECORDS_OF_A_PORT = 5
 """Without addresses: the port, its name, MAC, host and device."""
 _SHARED = 8

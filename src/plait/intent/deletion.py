@@ -1,10 +1,11 @@
 """Removing ports, with everything that stands in the store because of them."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 
 from plait.intent import records
 from plait.intent.errors import NotFound
-from plait.intent.transactions import Failed, Plan, carry_out, gone
+from plait.intent.transactions import COMMITS_IN_FLIGHT, Failed, Plan, carry_out, gone
 from plait.model.codec import decode
 from plait.model.entities import Port
 from plait.store import keys
@@ -12,6 +13,9 @@ from plait.store.api import MAX_COMMIT_OPS, Compare, KeyAt, Store
 
 _SPARE_FOR_HOSTS = 4
 """Status and reach of the host, and of one that the port has just left."""
+_FEW = 16
+Words = dict[str, frozenset[str]]
+"""Port id -> hosts that have a reach record of it."""
 
 
 async def delete_ports(store: Store, ports: Sequence[Port], *, missing_is_fine: bool) -> None:
@@ -20,16 +24,26 @@ async def delete_ports(store: Store, ports: Sequence[Port], *, missing_is_fine: 
     Status and reach records go too, so that a dead host's word does not outlive the port; a living host's
     agent withdraws its own, and finds them gone.
     """
-    for chunk in _chunks(ports):
-        await _delete_chunk(store, chunk, missing_is_fine=missing_is_fine)
+    unique = list({port.id: port for port in ports}.values())
+    said = await _words_of_hosts(store, unique)
+    chunks = _chunks(unique)
+
+    async def work() -> None:
+        for chunk in chunks:
+            await _delete_chunk(store, chunk, said, missing_is_fine=missing_is_fine)
+
+    outcomes = await asyncio.gather(*(work() for _ in range(COMMITS_IN_FLIGHT)), return_exceptions=True)
+    for outcome in outcomes:
+        if outcome is not None:
+            raise outcome
 
 
-async def _delete_chunk(store: Store, ports: Sequence[Port], *, missing_is_fine: bool) -> None:
+async def _delete_chunk(store: Store, ports: Sequence[Port], said: Words, *, missing_is_fine: bool) -> None:
     async def make(failed: Failed) -> Plan[None]:
         found = (await store.get([keys.port(port.network, port.id) for port in ports])).items
         compares: list[Compare] = []
-        doomed: list[str] = []
-        said: list[str] = []
+        claims: list[str] = []
+        words: list[str] = []
         for asked in ports:
             key = keys.port(asked.network, asked.id)
             if key not in found:
@@ -38,17 +52,28 @@ async def _delete_chunk(store: Store, ports: Sequence[Port], *, missing_is_fine:
                 raise NotFound(f"port {asked.name!r} is gone already", "nothing is left to do")
             port = decode(Port, found[key].value)
             compares.append(KeyAt(key, found[key].revision))
-            doomed.extend(records.of_port(port))
-            said.extend(await _words_of_hosts(store, port))
-        return Plan(None, tuple(compares), tuple(gone((doomed + said)[:MAX_COMMIT_OPS])))
+            claims.extend(records.of_port(port))
+            hosts = said.get(port.id, frozenset())
+            words.extend(keys.reach(port.network, port.id, host) for host in sorted(hosts))
+            words.extend(
+                keys.status(host, port.id) for host in sorted(hosts | {port.host}) if host is not None
+            )
+        return Plan(None, tuple(compares), tuple(gone((claims + words)[:MAX_COMMIT_OPS])))
 
     await carry_out(store, make, "deleting ports")
 
 
-async def _words_of_hosts(store: Store, port: Port) -> list[str]:
-    said = list((await store.snapshot(keys.reach_of_port(port.network, port.id))).items)
-    hosts = {key.rpartition("/")[2] for key in said} | ({port.host} if port.host is not None else set())
-    return said + [keys.status(host, port.id) for host in sorted(hosts)]
+async def _words_of_hosts(store: Store, ports: Sequence[Port]) -> Words:
+    """Which hosts speak of which port: asked port by port if they are few, else network by network."""
+    prefixes = {keys.reach_of_port(port.network, port.id) for port in ports}
+    if len(prefixes) > _FEW:
+        prefixes = {keys.reach_prefix(port.network) for port in ports}
+    said: Words = {}
+    for prefix in prefixes:
+        for key in (await store.snapshot(prefix)).items:
+            _, port, host = key.removeprefix(keys.REACH).split("/", 2)
+            said[port] = said.get(port, frozenset()) | {host}
+    return said
 
 
 def _chunks(ports: Sequence[Port]) -> Iterator[Sequence[Port]]:

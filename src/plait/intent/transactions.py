@@ -25,6 +25,8 @@ from plait.store.api import (
 )
 
 ATTEMPTS = 64
+COMMITS_IN_FLIGHT = 4
+"""Of one request that needs several: enough to hide the way to a cluster's majority and back."""
 FIRST_PAUSE_S = 0.001
 LONGEST_PAUSE_S = 0.1
 

@@ -29,7 +29,8 @@ def test_things_are_made_shown_changed_and_deleted_by_name(plait) -> None:
     port = plait.ok("port", "create", "a", "--network", "front", "--host", "h1", "-o", "json").json
     assert (port["addresses"], port["host"], port["state"]) == (["10.0.0.2", "fd00::1"], "h1", "silent")
     assert plait.ok("port", "set", "a", "--no-host", "-o", "json").json["sequence"] == 1
-    assert plait.ok("port", "delete", "a").out == "port a deleted\n"
+    plait.ok("port", "create", "b", "--network", "front")
+    assert plait.ok("port", "delete", "a", "b", "a").out == "port a deleted\nport b deleted\n"
     assert plait.ok("subnet", "delete", "six").out == "subnet six deleted\n"
     assert plait.ok("host", "delete", "h1").out == "host h1 deleted\n"
     assert plait.ok("network", "delete", "front", "--force").out == "network front deleted\n"
