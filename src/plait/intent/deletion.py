@@ -55,9 +55,8 @@ async def _delete_chunk(store: Store, ports: Sequence[Port], said: Words, *, mis
             claims.extend(records.of_port(port))
             hosts = said.get(port.id, frozenset())
             words.extend(keys.reach(port.network, port.id, host) for host in sorted(hosts))
-            words.extend(
-                keys.status(host, port.id) for host in sorted(hosts | {port.host}) if host is not None
-            )
+            speakers = hosts if port.host is None else hosts | {port.host}
+            words.extend(keys.status(host, port.id) for host in sorted(speakers))
         return Plan(None, tuple(compares), tuple(gone((claims + words)[:MAX_COMMIT_OPS])))
 
     await carry_out(store, make, "deleting ports")
