@@ -1,0 +1,183 @@
+"""Small worlds in which much collides: strategies of the changes that a host's view may hear of."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from hypothesis import strategies as st
+
+from plait.model.entities import Endpoint, FixedAddress, LiveHost, Network, Port, Transport
+from plait.model.view import Attachment, Change, Facet, GroupNumber, Tunnels
+
+ME = "h1"
+HOSTS = (ME, "h2", "h3")
+NETWORKS = ("n1", "n2")
+PORTS = ("p1", "p2", "p3", "p4")
+
+_macs = st.sampled_from(["02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"])
+_ips = st.lists(st.sampled_from(["10.0.0.1", "10.0.0.2", "fd00::1", "fd00::2"]), max_size=2).map(tuple)
+_multicast = st.lists(st.sampled_from(["239.1.1.1", "239.1.1.2", "ff05::1"]), max_size=2).map(tuple)
+_transports = st.sampled_from(tuple(Transport))
+_networks = st.sampled_from(NETWORKS)
+_ports = st.sampled_from(PORTS)
+
+
+def _maybe(value: st.SearchStrategy[Facet]) -> st.SearchStrategy[Facet | None]:
+    return st.one_of(st.none(), value, value)
+
+
+@st.composite
+def _change(draw: st.DrawFn) -> Change:
+    facet = draw(
+        st.sampled_from(
+            [Port, Port, Attachment, Attachment, Endpoint, Endpoint, Network, LiveHost, Tunnels, GroupNumber]
+        )
+    )
+    id, value = draw(_VALUES[facet])
+    return Change(facet, id, value)
+
+
+@st.composite
+def _port(draw: st.DrawFn) -> tuple[str, Port | None]:
+    id = draw(_ports)
+    addresses = tuple(FixedAddress("s", ip) for ip in draw(_ips))
+    port = Port(
+        id=id,
+        name=id,
+        network=draw(_networks),
+        mac=draw(_macs),
+        addresses=addresses,
+        host=ME,
+        security=draw(st.booleans()),
+        multicast=draw(_multicast),
+    )
+    return id, draw(_maybe(st.just(port)))
+
+
+@st.composite
+def _attachment(draw: st.DrawFn) -> tuple[str, Attachment | None]:
+    id = draw(_ports)
+    return id, draw(_maybe(st.integers(1, 4).map(lambda ofport: Attachment(id, ofport))))
+
+
+@st.composite
+def _endpoint(draw: st.DrawFn) -> tuple[str, Endpoint | None]:
+    id = draw(_ports)
+    endpoint = Endpoint(
+        network=draw(_networks),
+        port=id,
+        mac=draw(_macs),
+        host=draw(st.sampled_from(HOSTS)),
+        ips=draw(_ips),
+        sequence=draw(st.integers(0, 3)),
+        multicast=draw(_multicast),
+    )
+    return id, draw(_maybe(st.just(endpoint)))
+
+
+@st.composite
+def _network(draw: st.DrawFn) -> tuple[str, Network | None]:
+    id = draw(_networks)
+    network = Network(
+        id=id,
+        name=id,
+        vni=draw(st.sampled_from([1, 2, 0xFFFFFF])),
+        transport=draw(_transports),
+        mtu_bytes=draw(st.sampled_from([None, 576, 1400, 65535])),
+    )
+    return id, draw(_maybe(st.just(network)))
+
+
+@st.composite
+def _host(draw: st.DrawFn) -> tuple[str, LiveHost | None]:
+    name = draw(st.sampled_from(HOSTS))
+    host = LiveHost(
+        name=name,
+        vtep=draw(st.sampled_from(["172.16.0.1", "172.16.0.2", "fd01::1"])),
+        underlay_mtu_bytes=draw(st.sampled_from([0, 60, 1500, 9000, 65535, 10**6])),
+    )
+    return name, draw(_maybe(st.just(host)))
+
+
+@st.composite
+def _tunnels(draw: st.DrawFn) -> tuple[str, Tunnels | None]:
+    chosen = draw(st.lists(_transports, unique=True))
+    ofports = tuple(sorted((transport, 100 + list(Transport).index(transport)) for transport in chosen))
+    return "", draw(_maybe(st.just(Tunnels(ofports))))
+
+
+@st.composite
+def _group_number(draw: st.DrawFn) -> tuple[str, GroupNumber | None]:
+    number = GroupNumber(
+        draw(_networks), draw(st.sampled_from(["239.1.1.1", "ff05::1"])), draw(st.integers(1, 3))
+    )
+    return number.id, draw(_maybe(st.just(number)))
+
+
+_VALUES: dict[type[Facet], st.SearchStrategy[tuple[str, Facet | None]]] = {
+    Port: _port(),
+    Attachment: _attachment(),
+    Endpoint: _endpoint(),
+    Network: _network(),
+    LiveHost: _host(),
+    Tunnels: _tunnels(),
+    GroupNumber: _group_number(),
+}
+
+batches = st.lists(_change(), min_size=1, max_size=8)
+"""Changes that a view hears of at once."""
+
+histories = st.lists(batches, max_size=12)
+"""What a view hears of, batch by batch."""
+
+
+def full_world() -> list[Change]:
+    """A world in which everything is there, so that histories begin where something can break."""
+    networks = [
+        Network(id="n1", name="n1", vni=1),
+        Network(id="n2", name="n2", vni=2, transport=Transport.GENEVE, mtu_bytes=1400),
+    ]
+    hosts = [LiveHost(name=name, vtep=f"172.16.0.{number}") for number, name in enumerate(HOSTS, 1)]
+    changes = [Change(Network, each.id, each) for each in networks]
+    changes += [Change(LiveHost, each.name, each) for each in hosts]
+    tunnels = Tunnels(tuple(sorted((transport, 100 + i) for i, transport in enumerate(Transport))))
+    changes.append(Change(Tunnels, "", tunnels))
+    for number, (id, network) in enumerate((("p1", "n1"), ("p2", "n2")), 1):
+        addresses = (FixedAddress("s", f"10.0.0.{number}"), FixedAddress("s", f"fd00::{number}"))
+        port = Port(
+            id=id,
+            name=id,
+            network=network,
+            mac=f"02:00:00:00:00:0{number}",
+            addresses=addresses,
+            host=ME,
+            multicast=("239.1.1.1",),
+        )
+        changes += [Change(Port, id, port), Change(Attachment, id, Attachment(id, number))]
+    for number, (id, network, host) in enumerate((("p3", "n1", "h2"), ("p4", "n2", "h3")), 3):
+        endpoint = Endpoint(
+            network=network,
+            port=id,
+            mac=f"02:00:00:00:00:0{number}",
+            host=host,
+            ips=(f"10.0.0.{number}", f"fd00::{number}"),
+            multicast=("239.1.1.1",),
+        )
+        changes.append(Change(Endpoint, id, endpoint))
+    for number, network in enumerate(NETWORKS, 1):
+        group = GroupNumber(network, "239.1.1.1", number)
+        changes.append(Change(GroupNumber, group.id, group))
+    return changes
+
+
+def final(changes: Iterable[Change]) -> list[Change]:
+    """What all of `changes` together come to: the last word on each facet, in the order of the last words."""
+    last: dict[tuple[type[Facet], str], Change] = {}
+    for change in changes:
+        last.pop((change.facet, change.id), None)
+        last[change.facet, change.id] = change
+    return list(last.values())
+
+
+def undone(changes: Sequence[Change]) -> list[Change]:
+    """Everything that `changes` brought, gone again."""
+    return [msgspec.structs.replace(change, value=None) for change in final(changes)]
