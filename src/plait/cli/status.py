@@ -13,7 +13,7 @@ from plait.store.api import Store, StoreUnavailable
 from plait.store.open import open_store, without_password
 
 WELL, DEGRADED = 0, 3
-COLUMNS = ("host", "state", "underlay", "datapath", "version", "up", "down", "error", "silent")
+COLUMNS = ("host", "state", "underlay", "datapath", "version", "components", "up", "down", "error", "silent")
 RETRY_S = 0.5
 """Between attempts at a store that does not answer, while waiting."""
 
@@ -97,11 +97,21 @@ def _row(host: HostOverview) -> dict[str, object]:
         "underlay": live.vtep if live is not None else None,
         "datapath": live.datapath if live is not None else None,
         "version": (live.version or None) if live is not None else None,
+        "components": _components(host),
         "up": host.up,
         "down": host.down,
         "error": host.error,
         "silent": host.silent,
     }
+
+
+def _components(host: HostOverview) -> str | None:
+    """Like "5 ok" or "4 of 5 ok"."""
+    health = _health(host)
+    well = sum(state == "ok" for state in health.values())
+    if not health:
+        return None
+    return f"{well} ok" if well == len(health) else f"{well} of {len(health)} ok"
 
 
 def _health(host: HostOverview) -> dict[str, str]:

@@ -10,7 +10,7 @@ from plait.intent import names
 from plait.intent.allocation import Search, SpaceExhausted
 from plait.intent.errors import Full, IntentError, NotFound
 from plait.intent.network_view import NetworkView
-from plait.intent.port_spec import PortSpec
+from plait.intent.port_spec import PortSpec, check_counts
 from plait.intent.transactions import Failed
 from plait.model import addresses, checks
 from plait.model.checks import Invalid
@@ -35,6 +35,7 @@ class Draft:
     async def port(self, view: NetworkView, searches: Searches) -> Port:
         """The port as it would be now. Raises Full, NotFound (subnet), Invalid."""
         spec, network = self.spec, view.network
+        check_counts(len(spec.addresses) + len(spec.subnets), len(spec.multicast))
         if not self.id.startswith(network.id):
             self.id = names.new_id(network.id)
         fixed = explicit_addresses(spec.addresses, view)

@@ -33,7 +33,7 @@ class HostOverview(msgspec.Struct, frozen=True, kw_only=True):
             return ("not alive: start its agent, or 'plait host delete' it",)
         found: list[str] = []
         if self.state.health is None:
-            found.append("says nothing of its health")
+            found.append("its agent says nothing: it is stopped, or has only just started")
         else:
             found.extend(f"{name}: {state}" for name, state in self.state.health.components if state != "ok")
         for count, what in ((self.error, "in error"), (self.down, "down"), (self.silent, "not yet seen")):

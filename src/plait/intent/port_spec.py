@@ -2,6 +2,12 @@
 
 import msgspec
 
+from plait.model.checks import Invalid
+
+MAX_ADDRESSES = 32
+MAX_GROUPS = 64
+"""Of one port: with all its claims, before and after a change, it has to fit into one commit."""
+
 
 class PortSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A wish for a port: `network` and `subnets` by name or id; what is left out is chosen.
@@ -19,3 +25,13 @@ class PortSpec(msgspec.Struct, frozen=True, kw_only=True):
     mac: str | None = None
     security: bool = True
     multicast: tuple[str, ...] = ()
+
+
+def check_counts(addresses: int, groups: int) -> None:
+    """Raises Invalid if a port would have more addresses or multicast groups than one can have."""
+    for count, most, what in (
+        (addresses, MAX_ADDRESSES, "addresses"),
+        (groups, MAX_GROUPS, "multicast groups"),
+    ):
+        if count > most:
+            raise Invalid(f"{count} {what} are too many for one port: {most} is the most; use several ports")

@@ -15,7 +15,7 @@ from plait.intent.deletion import delete_ports
 from plait.intent.draft import explicit_addresses
 from plait.intent.errors import IntentError
 from plait.intent.network_view import load
-from plait.intent.port_spec import PortSpec
+from plait.intent.port_spec import PortSpec, check_counts
 from plait.intent.transactions import Failed, Plan, carry_out, changed
 from plait.intent.waiting import wait_ports_up
 from plait.model import checks
@@ -121,6 +121,7 @@ class Ports:
         changes = {field: value for field, value in plain.items() if value is not UNSET}
         if multicast is not UNSET:
             changes["multicast"] = tuple(str(checks.multicast(group)) for group in multicast)
+        check_counts(0 if addresses is UNSET else len(addresses), 0 if multicast is UNSET else len(multicast))
         last: Port | None = None
 
         async def make(failed: Failed) -> Plan[Port]:

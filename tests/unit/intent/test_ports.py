@@ -119,6 +119,16 @@ async def test_the_search_steps_over_addresses_that_were_asked_for(intent: Inten
         ({"host": "h1", "device": "veth0"}, Taken, "device 'veth0' of host 'h1' is taken by port 'taken'"),
         ({"host": "h1", "device": "sixteen-letters-"}, Invalid, "is not a Linux interface name"),
         ({"multicast": ("10.0.0.1",)}, Invalid, "is not a multicast address"),
+        (
+            {"multicast": ("239.0.0.1",) * 65},
+            Invalid,
+            "65 multicast groups are too many for one port: 64 is the most",
+        ),
+        (
+            {"subnets": ("10.0.0.0/24",) * 33},
+            Invalid,
+            "33 addresses are too many for one port: 32 is the most",
+        ),
     ],
 )
 async def test_a_port_that_can_not_be_is_refused_and_nothing_written(
@@ -201,6 +211,19 @@ async def test_a_port_can_change_its_name_addresses_and_groups(intent: Intent, r
     )
     await refused(intent.ports.set("c", host="h9"), NotFound, "host 'h9' is not known")
     assert (await intent.ports.create(PortSpec(network="web", addresses=(port.ips[0],)))).ips == port.ips[:1]
+
+
+async def test_a_port_with_as_many_addresses_as_can_be_is_made_changed_and_deleted(intent: Intent) -> None:
+    specs = [
+        PortSpec(network="web", name=f"p{n}", host="h1", device=f"d{n}", subnets=("fd00::/64",) * 32)
+        for n in range(3)
+    ]
+    made = await intent.ports.create_many(specs)
+    assert len({ip for port in made for ip in port.ips}) == 96
+    others = tuple(f"10.0.0.{n}" for n in range(100, 132))
+    assert (await intent.ports.set("p0", addresses=others, host="h2", device="d9", name="q")).ips == others
+    await intent.ports.delete_all(made)
+    assert await intent.ports.list() == []
 
 
 async def test_a_field_of_a_newer_version_survives_a_change(store: MemoryStore, intent: Intent) -> None:
