@@ -56,12 +56,12 @@ class Journal:
 
     def processes(self) -> list[Process]:
         """Those that still run, the youngest first."""
-        found = [
-            Process(line["process"], ProcessId(line["pid"], line["start"]))
+        names = {
+            ProcessId(line["pid"], line["start"]): line["process"]
             for line in self._lines()
             if "process" in line
-        ]
-        return [process for process in reversed(found) if process.alive]
+        }
+        return [Process(name, identity) for identity, name in reversed(names.items()) if identity.alive]
 
     def process(self, name: str) -> Process | None:
         """The running process that was started last under `name`."""

@@ -4,6 +4,7 @@ A process writes itself into the journal of the lab before it becomes the progra
 no moment at which it runs and is not on record.
 """
 
+import json
 import os
 import select
 import signal
@@ -131,7 +132,11 @@ def spawn(
             pass_fds=inherited,
         )
     # Our child keeps its pid and its line in /proc until it is waited for, even if it has ended already.
-    return Process(name, ProcessId(child.pid, int(_stat(child.pid)[19])), child)
+    identity = ProcessId(child.pid, int(_stat(child.pid)[19]))
+    # Its own line may still be to come; for us it is on record now.
+    with journal.open("a") as file:
+        file.write(json.dumps({"process": name, "pid": identity.pid, "start": identity.start}) + "\n")
+    return Process(name, identity, child)
 
 
 def _stat(pid: int) -> list[bytes]:

@@ -1,5 +1,6 @@
 """A device of a namespace, frame by frame: sent as they are, seen as they arrive (packet(7))."""
 
+import os
 import select
 import socket
 import time
@@ -33,11 +34,23 @@ class Wire:
         for frame in frames:
             self._socket.send(frame)
 
+    def all_before(self, marker: Callable[[bytes], bytes], *, sender: "Wire") -> list[bytes]:
+        """All frames that `sender` sent here before this call and that arrive at all, and two `marker`s.
+
+        `marker` makes a frame for this place out of some data. A switch may let frames of one burst overtake
+        each other (it forwards a batch flow by flow), but not one that was sent after the first marker.
+        """
+        seen = []
+        for number in range(2):
+            data = os.urandom(16) + b"marker %d" % number
+            sender.send(marker(data))
+            seen += self.until(lambda frame, data=data: data in frame)  # type: ignore[misc]
+        return seen
+
     def until(self, is_last: Callable[[bytes], bool], *, timeout_s: float = 10) -> list[bytes]:
         """All frames that arrived, up to the first for which `is_last` holds, which is the last of the list.
 
-        Packets between two endpoints are not reordered, so one that follows proves that an earlier one will
-        not come. Raises LabError after `timeout_s`.
+        Raises LabError after `timeout_s`.
         """
         deadline = time.monotonic() + timeout_s
         seen = []
