@@ -101,14 +101,8 @@ def test_status_says_what_is_not_well_and_exits_accordingly(plait) -> None:
     silent = plait("status")
     assert (silent.code, "h1: 1 port not yet seen" in silent.out) == (3, True)
     say(plait, port, PortState.UP)
-    assert plait.ok("status").out.splitlines()[3].split() == [
-        "h1",
-        "ok",
-        "172.16.0.1",
-        "netdev",
-        "0.1.0",
-        *"1000",
-    ]
+    row = plait.ok("status").out.splitlines()[3].split()
+    assert row == ["h1", "ok", "172.16.0.1", "netdev", "0.1.0", "1", "ok", *"1000"]
     say(plait, port, PortState.ERROR, "no device")
     assert "h1: 1 port in error" in plait("status").out
     say(plait, port, PortState.UP)
