@@ -1,6 +1,6 @@
 """The switch's flows and groups, kept as the compiler wants them.
 
-    connect --> gate open? --> monitor --> dump --> differences --> portions, each one atomic bundle --> wait
+    gate open? --> connect --> monitor --> dump --> differences --> portions, each one atomic bundle --> wait
     for work
                                   |                                                                         ^
                                   +--> changed by somebody else --------------------------------------------+
@@ -16,16 +16,19 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from plait.agent.engine import Engine
+from plait.agent.punts import Punts
 from plait.flows.flow import Flow, Group, flow_key
 from plait.flows.pipeline import table_name
+from plait.flows.punt import METERS
 from plait.net.openflow import EventsLost, OpenFlowConnection, SwitchRefused, SwitchUnavailable
 from plait.net.stream import TlsFiles
 from plait.reconcile.switch import ActualFlow, DeleteFlow, DeleteGroup, Mod, PutFlow, PutGroup
 from plait.store.follow import Retry
 from plait.wire.openflow.messages import ForeignGroupChange
-from plait.wire.openflow.mods import FlowCommand, FlowMod, GroupCommand, GroupMod
+from plait.wire.openflow.mods import FlowCommand, FlowMod, GroupCommand, GroupMod, MeterCommand, MeterMod
 from plait.wire.openflow.monitor import ForeignFlowChange, MonitorResumed
-from plait.wire.openflow.multipart import FlowStats
+from plait.wire.openflow.multipart import FlowStats, MeterConfig
+from plait.wire.openflow.packets import PacketIn
 
 log = structlog.get_logger("plait.flows")
 
@@ -54,6 +57,7 @@ class Programming:
         self._on_state = on_state
         self._on_confirmed = on_confirmed
         self._dump_wanted = False
+        self._punts = Punts(engine)
         self._foreign: list[tuple[str, Flow]] = []
         self.connection: OpenFlowConnection | None = None
         self.sent = 0
@@ -62,6 +66,7 @@ class Programming:
     async def run(self) -> None:
         """For ever, through restarts of the switch."""
         retry = Retry()
+        await self._engine.gate.opened()
         while True:
             try:
                 connection = await OpenFlowConnection.connect(self._target, ssl=self._tls)
@@ -80,7 +85,6 @@ class Programming:
             await asyncio.sleep(retry.next_delay_s())
 
     async def _serve(self, connection: OpenFlowConnection) -> None:
-        await self._engine.gate.opened()
         await connection.monitor()
         self._dump_wanted = True
         listening = asyncio.create_task(self._listen(connection), name="openflow events")
@@ -110,6 +114,7 @@ class Programming:
 
     async def _compare(self, connection: OpenFlowConnection) -> None:
         """What the switch has against what is desired."""
+        await self._settle_meters(connection)
         flows = [actual(stats) for stats in await connection.dump_flows()]
         groups = [
             Group(group.group_id, group.type, group.buckets) for group in await connection.dump_groups()
@@ -122,6 +127,18 @@ class Programming:
             groups=len(groups),
             differences=len(differences.flows) + len(differences.groups),
         )
+
+    async def _settle_meters(self, connection: OpenFlowConnection) -> None:
+        """Meters are few, the same on every host, and no part of bundles."""
+        wanted = {meter.id: MeterConfig(meter.id, meter.flags, meter.bands) for meter in METERS}
+        has = {meter.meter_id: meter for meter in await connection.dump_meters()}
+        mods = [MeterMod(MeterCommand.DELETE, id) for id in has.keys() - wanted.keys()]
+        for id, meter in wanted.items():
+            if has.get(id) != meter:
+                command = MeterCommand.MODIFY if id in has else MeterCommand.ADD
+                mods.append(MeterMod(command, id, meter.flags, meter.bands))
+        for error in await connection.send(mods) if mods else ():
+            log.warning("switch refuses a meter, packets for the agent are not bounded", reason=error.text)
 
     async def _commit(self, connection: OpenFlowConnection, mods: Sequence[Mod]) -> None:
         errors = await connection.commit([encoded(mod) for mod in mods])
@@ -147,9 +164,13 @@ class Programming:
                 case ForeignFlowChange():
                     self._repair_flow(event)
                 case ForeignGroupChange():
-                    log.warning("groups changed by somebody else, comparing everything", number=event.number)
+                    log.warning(
+                        "groups or meters changed by somebody else, comparing everything", number=event.number
+                    )
                     self.repaired += 1
                     self._compare_again()
+                case PacketIn():
+                    await self._punts.take(connection, event)
                 case MonitorResumed() | EventsLost():
                     log.warning("changes by others came faster than they were heard, comparing everything")
                     self._compare_again()

@@ -10,6 +10,7 @@ from plait.flows.packets import (
     ETH_ARP,
     ETH_IPV4,
     ETH_IPV6,
+    ETHERNET_HEADER_BYTES,
     ND_NEIGHBOUR_ADVERTISEMENT,
     ND_NEIGHBOUR_SOLICITATION,
     ND_REDIRECT,
@@ -19,8 +20,10 @@ from plait.flows.packets import (
     PROTO_UDP,
 )
 from plait.flows.pipeline import Table
+from plait.flows.punt import Punt, punt
 from plait.flows.registers import FROM_TUNNEL, OUT_PORT, OVERSIZE, SCRATCH, SCRATCH_MAC, TUNNEL_PORT
 from plait.model.view import Lens
+from plait.wire.icmp import QUOTED_V4_BYTES, QUOTED_V6_BYTES
 from plait.wire.openflow.actions import (
     IN_PORT,
     apply,
@@ -149,9 +152,19 @@ def _answers() -> Iterator[Flow]:
 
 
 def _no_way_out() -> Iterator[Flow]:
-    """What came from another host never leaves for one; what is larger than the network's MTU stays here."""
+    """What came from another host never leaves for one; what is larger than the network's MTU stays here.
+
+    Its sender is told, as by a router, so that path MTU discovery works where an MTU was set wrong.
+    """
     yield flow(Table.TRANSPORT, 200, match(**FROM_TUNNEL.is_(1)), b"")
     yield flow(Table.ENCAPSULATE, 100, match(**OVERSIZE.is_(1)), b"")
+    for eth_type, quoted_bytes in ((ETH_IPV4, QUOTED_V4_BYTES), (ETH_IPV6, QUOTED_V6_BYTES)):
+        yield flow(
+            Table.ENCAPSULATE,
+            110,
+            match(**OVERSIZE.is_(1), eth_type=eth_type),
+            apply(punt(Punt.TOO_BIG, ETHERNET_HEADER_BYTES + quoted_bytes)),
+        )
 
 
 _FLOWS: tuple[Flow, ...] = (

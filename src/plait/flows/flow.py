@@ -7,6 +7,7 @@ megabytes.
 
 import msgspec
 
+from plait.wire.openflow.multipart import GroupDesc
 from plait.wire.openflow.text import group_text, instructions_text, match_text
 
 
@@ -43,7 +44,7 @@ class Group(msgspec.Struct, frozen=True, gc=False):
     buckets: bytes
 
     def __str__(self) -> str:
-        return group_text(self.id, self.type, self.buckets)
+        return group_text(GroupDesc(self.id, self.type, self.buckets))
 
 
 def flow_key(table: int, priority: int, match: bytes) -> bytes:

@@ -101,8 +101,14 @@ PIPELINE: tuple[Declaration, ...] = (
         (Table.ENCAPSULATE,),
         "drop: the network's transport is not ready",
     ),
-    _declare(Table.ENCAPSULATE, "out to the other host", "reg2", (), "drop"),
-    _declare(Table.DELIVER, "out to the endpoint", "", (), "drop"),
+    _declare(
+        Table.ENCAPSULATE,
+        "out to the other host; of what is too large the sender is told",
+        "reg2 eth_type",
+        (),
+        "output to the tunnel",
+    ),
+    _declare(Table.DELIVER, "out to the endpoint", "", (), "output to the port"),
 )
 
 DECLARATIONS: dict[int, Declaration] = {declaration.table: declaration for declaration in PIPELINE}
