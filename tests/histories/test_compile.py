@@ -146,9 +146,11 @@ def test_a_station_here_needs_both_port_and_attachment() -> None:
     view.apply([Change(Port, "p1", port)])
     assert view.station("p1") is None
     view.apply([Change(Endpoint, "p1", endpoint)])
-    assert (station := view.station("p1")) is not None and station.host == "h2"
+    assert (station := view.station("p1")) is not None
+    assert station.host == "h2"
     view.apply([Change(Attachment, "p1", Attachment("p1", 7))])
-    assert (station := view.station("p1")) is not None and (station.host, station.ofport) == (None, 7)
+    assert (station := view.station("p1")) is not None
+    assert (station.host, station.ofport) == (None, 7)
 
 
 @pytest.mark.parametrize(
