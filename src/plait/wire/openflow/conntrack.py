@@ -24,6 +24,10 @@ RANGE_PORT_MAX: Final = 0x20
 
 NO_RECIRC: Final = 0xFF
 
+_DIRECTIONS: Final = {None: 0, "src": NAT_SRC, "dst": NAT_DST}
+_ALGORITHMS: Final = {None: 0, "hash": NAT_HASH, "random": NAT_RANDOM}
+_FAMILIES: Final = {0: 0, 4: RANGE_IPV4_MIN, 16: RANGE_IPV6_MIN}
+
 _CT: Final = Struct("!HIHB3xH")
 _NAT: Final = Struct("!2xHH")
 
@@ -74,10 +78,10 @@ def nat(
         raise ValueError("nat() translates to a range only with a direction: 'src' or 'dst'")
     if last and len(last) != len(first):
         raise ValueError("`first` and `last` of nat() are of two families")
-    flags = {None: 0, "src": NAT_SRC, "dst": NAT_DST}[direction]
-    flags |= {None: 0, "hash": NAT_HASH, "random": NAT_RANDOM}[algorithm]
+    flags = _DIRECTIONS[direction]
+    flags |= _ALGORITHMS[algorithm]
     flags |= NAT_PERSISTENT if persistent else 0
-    lowest = {0: 0, 4: RANGE_IPV4_MIN, 16: RANGE_IPV6_MIN}[len(first)]
+    lowest = _FAMILIES[len(first)]
     present = lowest | (lowest << 1 if last else 0)
     ports = b""
     if first_port is not None:

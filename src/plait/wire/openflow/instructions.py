@@ -52,12 +52,16 @@ def write_metadata(value: int, mask: int = 0xFFFFFFFFFFFFFFFF) -> bytes:
 
 def instructions(*parts: bytes) -> bytes:
     """The instructions of a flow in the switch's order; raises ValueError when one comes twice."""
-    if len(parts) < 2:
-        return b"".join(parts)
-    by_place = {_ORDER[part[1]]: part for part in parts if part}
-    if len(by_place) != sum(map(bool, parts)):
+    places = [_ORDER[part[1]] for part in parts if part]
+    if len(set(places)) != len(places):
         raise ValueError("an instruction comes twice: a flow has at most one of each kind")
-    return b"".join([by_place[place] for place in sorted(by_place)])
+    if places != sorted(places):
+        parts = tuple(sorted(filter(None, parts), key=_place))
+    return b"".join(parts)
+
+
+def _place(part: bytes) -> int:
+    return _ORDER[part[1]]
 
 
 def _with_actions(kind: int, actions: tuple[bytes, ...]) -> bytes:

@@ -1,5 +1,6 @@
 """What Nicira's actions have in common: their header, and the way they address some bits of a field."""
 
+from functools import lru_cache
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -31,6 +32,7 @@ def nicira(subtype: int, body: bytes) -> bytes:
     return _HEADER.pack(0xFFFF, length, NICIRA, subtype) + body.ljust(length - 10, b"\0")
 
 
+@lru_cache(maxsize=4096)
 def checked_header(where: Bits) -> bytes:
     """The header of a field in Nicira's actions; raises ValueError unless the bits are inside the field."""
     field = field_of(where.field)
