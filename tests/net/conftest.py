@@ -97,6 +97,8 @@ class Switch(DatabaseServer):
         super().__init__(rundir, prefix=self._inside)
         run("ip", "netns", "add", self.netns)
         run("ip", "-n", self.netns, "link", "set", "lo", "up")
+        # Or a veth would itself answer ARP requests for the address of a bridge.
+        run(*self._inside, "sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1")
 
     def start_vswitchd(self) -> None:
         self._vswitchd = subprocess.Popen(
@@ -126,6 +128,25 @@ class Switch(DatabaseServer):
         for name in names:
             self.ip("link", "add", name, "type", "veth", "peer", "name", f"{name}p")
 
+    def ofctl(self, command: str, bridge: str, *arguments: str) -> str:
+        return run("ovs-ofctl", "-O", "OpenFlow14", command, f"unix:{self.rundir}/{bridge}.mgmt", *arguments)
+
+    @contextlib.contextmanager
+    def endpoint(self, device: str, address: str) -> Iterator["Endpoint"]:
+        """A namespace behind a new veth `device`; the device goes with it."""
+        netns = f"{self.netns}e"
+        run("ip", "netns", "add", netns)
+        try:
+            self.add_veths(device)
+            self.ip("link", "set", f"{device}p", "netns", netns)
+            self.ip("link", "set", device, "up")
+            run("ip", "-n", netns, "address", "add", address, "dev", f"{device}p")
+            run("ip", "-n", netns, "link", "set", f"{device}p", "up")
+            yield Endpoint(netns)
+        finally:
+            self.ip("link", "del", device)
+            run("ip", "netns", "del", netns)
+
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:
         """This thread is in the switch's namespace; no await within."""
@@ -136,6 +157,17 @@ class Switch(DatabaseServer):
                 yield
             finally:
                 assert libc.setns(home.fileno(), CLONE_NEWNET) == 0
+
+
+class Endpoint:
+    """Something that sends and receives in its own namespace."""
+
+    def __init__(self, netns: str) -> None:
+        self._netns = netns
+
+    def ping(self, address: str) -> None:
+        """Ping until one answer comes."""
+        run("ip", "netns", "exec", self._netns, "ping", "-c", "1", "-w", "15", "-i", "0.2", address)
 
 
 def _require(*programs: str) -> None:

@@ -23,13 +23,6 @@ async def connection(database: Any) -> AsyncIterator[OvsdbConnection]:
     await connection.close()
 
 
-@pytest.fixture(autouse=True)
-async def limit() -> AsyncIterator[None]:
-    """A test that hangs fails."""
-    async with asyncio.timeout(30):
-        yield
-
-
 def new_bridge(name: str) -> list[Any]:
     bridge = insert("Bridge", {"name": name}, named="b")
     return [bridge, mutate("Open_vSwitch", [], [("bridges", "insert", [NamedUuid("b")])])]

@@ -21,7 +21,7 @@ KEEPALIVE_S = 5.0
 Listener = Callable[[Sequence[RowChange]], None]
 
 
-class ConnectionLost(Exception):  # noqa: N818 - the name says what it is
+class ConnectionLost(Exception):
     """The connection to `target` ended, for `reason`."""
 
     def __init__(self, target: str, reason: str) -> None:

@@ -15,7 +15,7 @@ DIAL_TIMEOUT_S = 5.0
 _FORMS = "unix:/path/to/socket, tcp:host:port or ssl:host:port"
 
 
-class Unreachable(Exception):  # noqa: N818 - the name says what it is
+class Unreachable(Exception):
     """Nothing answers at `target`; `reason` says why and what to do."""
 
     def __init__(self, target: str, reason: str) -> None:

@@ -6,6 +6,7 @@ ends; connect anew and ask for the same again.
 """
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
@@ -14,13 +15,14 @@ from plait.net import netlink
 from plait.net.ovsdb import ConnectionLost, OvsdbConnection
 from plait.net.stream import DIAL_TIMEOUT_S, TlsFiles
 from plait.net.vswitch.index import MONITORED, SwitchIndex
-from plait.net.vswitch.plan import PlugPlan, plan_bridge, plan_mtu, plan_plug, plan_unplug
+from plait.net.vswitch.plan import PlugPlan, plan_bridge, plan_mtu, plan_plug, plan_records, plan_unplug
 from plait.net.vswitch.report import Report
 from plait.net.vswitch.types import (
     KERNEL,
     USERSPACE,
     Attachment,
     BridgeInfo,
+    Interface,
     InterfaceProblem,
     Link,
     PlugFailure,
@@ -52,6 +54,7 @@ class Vswitch:
         self._report = Report(self._index, "")
         self._writing = asyncio.Lock()
         self._is_woken = asyncio.Event()
+        self._untended: set[str] = set()
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
 
     @classmethod
@@ -166,7 +169,11 @@ class Vswitch:
         return find_underlay(self._index, info, address)
 
     async def changes(self) -> AsyncIterator[SwitchChange]:
-        """First all that is, then what changes, coalesced; ends with the connection. For one reader."""
+        """First all that is, then what changes, coalesced; ends with the connection. For one reader.
+
+        Between two steps our own ports are tended: one whose device was exchanged for a new one of the same
+        name is made anew, for the userspace datapath would go on with the deleted device.
+        """
         self._is_woken.set()
         while True:
             await self._is_woken.wait()
@@ -176,6 +183,8 @@ class Vswitch:
                 yield change
             if self.lost_reason is not None:
                 return
+            with contextlib.suppress(ConnectionLost):  # the next round ends then
+                await self._tend()
 
     async def close(self) -> None:
         """Close the connection; the switch goes on as it is."""
@@ -189,6 +198,7 @@ class Vswitch:
     def _look_at(self, bridge: str) -> None:
         if self._report.bridge != bridge:
             self._report = Report(self._index, bridge)
+            self._untended.update(port.name for port in self._index.on_bridge(bridge) if port.is_owned)
             self._is_woken.set()
 
     async def _datapath_types(self, config: SwitchConfig) -> tuple[str, ...]:
@@ -204,6 +214,27 @@ class Vswitch:
         # The kernel has it; whether ovs-vswitchd can use it (privileges, or it began before the module was
         # there) shows only when the bridge comes up.
         return (KERNEL, USERSPACE)
+
+    async def _tend(self) -> None:
+        names, self._untended = self._untended, set()
+        ours = [self._index.interfaces[name] for name in sorted(names) if name in self._index.interfaces]
+        await self._write(lambda: plan_records(ours))
+        exchanged = [interface for interface in ours if interface.is_exchanged]
+        if exchanged:
+            await self._plug_anew(exchanged)
+
+    async def _plug_anew(self, interfaces: Sequence[Interface]) -> None:
+        """Remove ports and add them again, with a pause: within one transaction it would be no change."""
+        requests = [
+            PlugRequest(interface.port_id, interface.name, interface.mtu_request)
+            for interface in interfaces
+            if interface.port_id is not None
+        ]
+        async with self._writing:
+            gone = plan_unplug(self._index, self._bridge(), [request.port_id for request in requests])
+            with contextlib.suppress(SwitchNotResponding):  # when it comes back it makes all ports anew
+                await self._settle(gone)
+        await self.plug(requests)
 
     async def _write(self, plan: Callable[[], Sequence[Operation]]) -> None:
         """Plan and write; somebody who took a name in between makes us plan anew, on what they made."""
@@ -255,7 +286,13 @@ class Vswitch:
             self._waiters.remove(waiter)
 
     def _take(self, changes: Sequence[RowChange]) -> None:
-        self._report.take(self._index.apply(changes))
+        differences = self._index.apply(changes)
+        self._report.take(differences)
+        self._untended.update(
+            after.name
+            for _, after in differences
+            if after is not None and after.bridge == self._report.bridge and after.is_owned
+        )
         self._is_woken.set()
         for condition, future in self._waiters:
             if not future.done() and condition():

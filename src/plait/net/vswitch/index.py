@@ -11,6 +11,12 @@ from plait.net.vswitch.types import BridgeInfo, Interface
 from plait.wire.ovsdb.replica import Row, RowChange
 from plait.wire.ovsdb.values import Uuid, Value, as_map, as_set, optional
 
+RECORDED_IFINDEX = "plait-ifindex"
+"""The key in a Port's external_ids that holds the index of the device that was attached.
+
+Of all external_ids only an Interface's wake ovs-vswitchd, so writing this costs it nothing.
+"""
+
 OWNED = ("plait", "owned")
 """The pair of external_ids that marks what Plait made and may remove."""
 
@@ -23,7 +29,7 @@ MONITORED: Mapping[str, Sequence[str]] = {
     "Port": ("name", "interfaces", "external_ids"),
     "Interface": (
         "name", "type", "options", "ofport", "ofport_request", "external_ids", "error",
-        "mtu", "mtu_request", "admin_state", "link_state",
+        "mtu", "mtu_request", "admin_state", "link_state", "ifindex",
     ),
 }  # fmt: skip
 
@@ -123,7 +129,7 @@ class SwitchIndex:
                 del self._port_of[interface]
         for interface in new - old:
             self._port_of[interface] = change.uuid
-        yield from old ^ new
+        yield from old | new
 
     def _renew(
         self, names: set[str], uuids: Mapping[str, Uuid]
@@ -178,6 +184,8 @@ class SwitchIndex:
             mtu_bytes=_int(row.get("mtu")),
             mtu_request=_int(row.get("mtu_request")),
             is_up=states == ("up", "up"),
+            ifindex=_int(row.get("ifindex")),
+            recorded_ifindex=_recorded_ifindex(None if port is None else self._ports.get(port)),
         )
 
 
@@ -185,6 +193,11 @@ def is_owned(row: Row) -> bool:
     """Whether Plait made this row."""
     key, value = OWNED
     return as_map(row.get("external_ids")).get(key) == value
+
+
+def _recorded_ifindex(port: Row | None) -> int | None:
+    text = str(as_map((port or {}).get("external_ids")).get(RECORDED_IFINDEX, ""))
+    return int(text) if text.isdecimal() else None
 
 
 def _names(row: Row | None) -> Iterator[str]:

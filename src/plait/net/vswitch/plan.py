@@ -11,7 +11,7 @@ from typing import Any
 from plait.model import checks
 from plait.model.entities import Transport
 from plait.model.numbers import Space
-from plait.net.vswitch.index import OWNED, SwitchIndex
+from plait.net.vswitch.index import OWNED, RECORDED_IFINDEX, SwitchIndex
 from plait.net.vswitch.types import (
     Interface,
     PlugFailure,
@@ -120,6 +120,19 @@ def plan_mtu(index: SwitchIndex, bridge: str, mtus: Mapping[str, int]) -> list[O
         if interface.is_owned
         for operation in _mtu_correction(interface, mtu_bytes)
     ]
+
+
+def plan_records(interfaces: Sequence[Interface]) -> list[Operation]:
+    """Note beside each port which device it has, to tell later whether a new one took its name."""
+    return [
+        mutate("Port", is_row(interface.port_uuid), [("external_ids", "insert", _record(interface))])
+        for interface in interfaces
+        if interface.port_uuid is not None and interface.is_unrecorded
+    ]
+
+
+def _record(interface: Interface) -> dict[str, str]:
+    return {RECORDED_IFINDEX: str(interface.ifindex)}
 
 
 def _refusal(index: SwitchIndex, bridge: str, request: PlugRequest, seen: set[str]) -> str | None:

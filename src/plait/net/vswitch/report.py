@@ -13,6 +13,7 @@ from plait.net.vswitch.types import Attachment, BridgeInfo, Interface, Interface
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
+_DELETED = "the device was deleted: make it anew, or unplug the port"
 _TUNNELS = {f"plait-{transport}": transport for transport in Transport}
 
 
@@ -131,6 +132,8 @@ class Report:
             return None
         if interface.error is not None:
             return InterfaceProblem(interface.port_id, name, interface.error)
+        if interface.is_gone:
+            return InterfaceProblem(interface.port_id, name, _DELETED)
         if interface.port_id is not None:
             first = self._index.with_port_id(interface.port_id, self.bridge)[0]
             if first.name != name:

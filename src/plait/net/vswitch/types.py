@@ -9,15 +9,15 @@ KERNEL = "system"
 USERSPACE = "netdev"
 
 
-class SwitchMisconfigured(Exception):  # noqa: N818 - the name says what it is
+class SwitchMisconfigured(Exception):
     """Open vSwitch is set up in a way that Plait must not change by itself; the text says what to do."""
 
 
-class SwitchNotResponding(Exception):  # noqa: N818 - the name says what it is
+class SwitchNotResponding(Exception):
     """ovsdb-server took a change, ovs-vswitchd did not carry it out in time."""
 
 
-class UnderlayUnusable(Exception):  # noqa: N818 - the name says what it is
+class UnderlayUnusable(Exception):
     """Tunnels can't leave from `address`; the text says why and what to do."""
 
     def __init__(self, address: str, reason: str) -> None:
@@ -154,8 +154,30 @@ class Interface:
     mtu_bytes: int | None = None
     mtu_request: int | None = None
     is_up: bool = False
+    ifindex: int | None = None
+    recorded_ifindex: int | None = None
 
     @property
     def is_attached(self) -> bool:
-        """Whether ovs-vswitchd has given it a port number (-1: it could not)."""
-        return self.ofport is not None and self.ofport > 0
+        """Whether ovs-vswitchd gave it a port number (-1: it could not), and the device is still there."""
+        return self.ofport is not None and self.ofport > 0 and not self.is_gone
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its device was deleted: the userspace datapath keeps the port, with a device of index 0."""
+        return self.type == "" and self.ifindex == 0
+
+    @property
+    def is_exchanged(self) -> bool:
+        """Whether a new device has the name of the one that was attached.
+
+        The userspace datapath goes on with the deleted one: no packet passes until the port is made anew.
+        """
+        is_other = bool(self.ifindex and self.recorded_ifindex) and self.ifindex != self.recorded_ifindex
+        return is_other and self.type == "" and self.is_owned and self.is_attached
+
+    @property
+    def is_unrecorded(self) -> bool:
+        """Whether our device is attached and its index not yet noted beside the port."""
+        is_ours = self.type == "" and self.is_owned and self.is_attached
+        return is_ours and bool(self.ifindex) and self.recorded_ifindex is None
