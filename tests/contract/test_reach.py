@@ -290,6 +290,20 @@ async def test_interest_that_returns_is_told_from_the_start(cluster, listen) -> 
     assert listener.heard == [Announced(endpoint("p", "a")), InSync("n")]
 
 
+async def test_what_was_on_its_way_when_interest_went_is_not_told(cluster) -> None:
+    await cluster.begin("a")
+    owner, interest = cluster.plane("a"), Interest()
+    interest.set(frozenset({"n"}))
+    async with aclosing(cluster.plane("b").events(interest)) as events:
+        assert await anext(events) == InSync("n")
+        await several_turns()
+        interest.set(frozenset({"m"}))
+        await several_turns()
+        await owner.announce(endpoint("p", "a"))
+        await several_turns()
+        assert await anext(events) == InSync("m")
+
+
 async def test_a_host_hears_and_pays_nothing_for_networks_that_it_has_no_part_in(cluster, listen) -> None:
     await cluster.begin("a")
     listener = listen(cluster.plane("b"), "mine")

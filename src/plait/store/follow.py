@@ -108,13 +108,9 @@ async def follow(store: Store, prefix: str, *, retry: Retry | None = None) -> As
 
 
 def difference(known: set[str], snapshot: Snapshot, *, since: Revision) -> tuple[Change, ...]:
-    """From what stood at `since`, when there were the keys `known`, to `snapshot`: removals first."""
+    """From what stood at `since`, when exactly the keys `known` were there, to `snapshot`: removals first."""
     removed = [Change(key, None) for key in sorted(known - snapshot.items.keys())]
-    written = [
-        Change(key, item.value)
-        for key, item in snapshot.items.items()
-        if item.revision > since or key not in known
-    ]
+    written = [Change(key, item.value) for key, item in snapshot.items.items() if item.revision > since]
     return (*removed, *written)
 
 

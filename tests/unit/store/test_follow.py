@@ -124,6 +124,20 @@ async def test_a_key_removed_and_written_again_is_at_most_told_again(memory, sto
     assert state == {"a/1": b"x"}
 
 
+async def test_what_was_told_as_removed_is_not_told_again_after_compaction(memory, store, told) -> None:
+    await memory.commit([], [Put("a/1", b"x"), Put("a/2", b"y")])
+    await anext(told)
+    await memory.commit([], [Delete("a/1")])
+    await anext(told)
+    store.lose()
+    await anext(told)
+    await memory.commit([], [Delete("a/2")])
+    await memory.compact(Revision(3))
+    store.find()
+    assert await anext(told) == Available()
+    assert await anext(told) == Changes(Revision(3), (Change("a/2", None),))
+
+
 async def test_a_store_restored_from_a_backup_is_compared_as_a_whole() -> None:
     present, backup = MemoryStore(), MemoryStore()
     for number in range(5):
