@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -13,9 +14,10 @@ from plait.model.entities import Endpoint, LiveHost
 from plait.reach.api import Announced, InSync, Interest, Reach, ReachEvent, ReachUnavailable, Withdrawn
 from plait.reach.watch import WatchReach
 from plait.store import keys
-from plait.store.api import Delete, Put
+from plait.store.api import Delete, Put, Store
 from plait.store.follow import Retry
 from plait.store.memory import MemoryStore
+from plait.store.sqlite import SqliteStore
 
 
 class Cluster(Protocol):
@@ -37,16 +39,19 @@ class Cluster(Protocol):
         """What the carrier brought to `host` so far: records and messages."""
         ...
 
+    async def close(self) -> None: ...
+
 
 class WatchCluster:
-    """Planes around one store, each with a front of its own that counts."""
+    """Planes around one store, each with a front that counts; `open_store` is a host's way to it."""
 
-    def __init__(self) -> None:
-        self.store = MemoryStore()
+    def __init__(self, open_store: Callable[[], Store]) -> None:
+        self._open_store = open_store
+        self.store = open_store()
         self.fronts: dict[str, FaultyStore] = {}
 
     def plane(self, host: str) -> WatchReach:
-        front = self.fronts[host] = FaultyStore(self.store)
+        front = self.fronts[host] = FaultyStore(self._open_store())
         return WatchReach(front, host, grace_s=0, retry=lambda: Retry(lambda low, high: 0.0))
 
     async def begin(self, host: str) -> None:
@@ -60,13 +65,29 @@ class WatchCluster:
         front = self.fronts[host]
         return front.asked.total() + front.told.total()
 
+    async def close(self) -> None:
+        for store in (*self.fronts.values(), self.store):
+            await store.close()
 
-PLANES: dict[str, Callable[[], Cluster]] = {"watch": WatchCluster}
+
+def in_memory(folder: Path) -> WatchCluster:
+    store = MemoryStore()
+    return WatchCluster(lambda: store)
+
+
+def by_sqlite(folder: Path) -> WatchCluster:
+    """Every host with a connection of its own, as in processes of their own."""
+    return WatchCluster(lambda: SqliteStore(folder / "plait.db"))
+
+
+PLANES: dict[str, Callable[[Path], Cluster]] = {"watch-memory": in_memory, "watch-sqlite": by_sqlite}
 
 
 @pytest.fixture(params=PLANES)
-def cluster(request: pytest.FixtureRequest) -> Cluster:
-    return PLANES[request.param]()
+async def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Cluster]:
+    cluster = PLANES[request.param](tmp_path)
+    yield cluster
+    await cluster.close()
 
 
 class Listener:
@@ -348,8 +369,8 @@ async def turns_until(holds: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def watched() -> WatchCluster:
-    return WatchCluster()
+def watched(tmp_path: Path) -> WatchCluster:
+    return in_memory(tmp_path)
 
 
 async def test_a_lost_store_withdraws_nothing_and_what_was_missed_comes_after_it(watched, listen) -> None:
