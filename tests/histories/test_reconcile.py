@@ -1,4 +1,4 @@
-"""Whatever is desired and whatever goes wrong: the switch has it in the end; what counts as in step, it has."""
+"""Whatever is desired and whatever goes wrong: the end is right, and what counts as in step, it has."""
 
 from collections.abc import Sequence
 
