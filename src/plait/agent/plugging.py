@@ -75,6 +75,7 @@ class Plugging:
         self._wake = asyncio.Event()
         self._dirty: set[str] = set()
         self._all_dirty = True
+        self._asked: dict[str, PlugRequest] = {}
         self.problems: dict[str, str] = {}
         self._device_problems: dict[str, str | None] = {}
         engine.gate.wait_for(SOURCE)
@@ -111,6 +112,7 @@ class Plugging:
         # Everything is asked for again: what stands already costs nothing.
         self._all_dirty = True
         self._wake.set()
+        tunnels: set[Transport] = set()
         wishing = asyncio.create_task(self._carry_out(vswitch), name="plugging")
         try:
             async for change in vswitch.changes():
@@ -118,6 +120,11 @@ class Plugging:
                 if change.is_bridge_lost:
                     log.warning("bridge is gone, making it again", bridge=self._config.bridge)
                     return
+                if change.tunnel_ofports is not None:
+                    if tunnels - change.tunnel_ofports.keys():
+                        log.warning("tunnel is gone, making it again", bridge=self._config.bridge)
+                        return
+                    tunnels = set(change.tunnel_ofports)
                 if wishing.done():
                     break
         finally:
@@ -137,6 +144,11 @@ class Plugging:
 
     def _tell(self, change: SwitchChange) -> None:
         changes = [Change(Attachment, id, None) for id in change.detached]
+        for id in change.detached:
+            # Whoever took it out, a port that is wanted goes in again; what we unplugged is not asked for.
+            if self._asked.pop(id, None) is not None:
+                self._dirty.add(id)
+                self._wake.set()
         changes += [Change(Attachment, a.port_id, Attachment(a.port_id, a.ofport)) for a in change.attached]
         if change.tunnel_ofports is not None:
             changes.append(Change(Tunnels, "", Tunnels(tuple(sorted(change.tunnel_ofports.items())))))
@@ -161,7 +173,7 @@ class Plugging:
         kind.
         """
         await self._engine.gate.opened()
-        asked: dict[str, PlugRequest] = {}
+        asked = self._asked = {}
         while True:
             await self._wake.wait()
             self._wake.clear()
