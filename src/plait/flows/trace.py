@@ -1,0 +1,301 @@
+"""What a switch does with one packet: the flows it meets, table by table, and where its copies end.
+
+Pure, from the same bytes that the switch gets; tests hold it equal to `ofproto/trace` of a real Open vSwitch.
+
+Rule 1: of the flows that match in a table, the one with the highest priority counts; without any, it drops.
+Rule 2: a packet is not sent back out of the port that it came in by, unless a flow says so (IN_PORT).
+Rule 3: what a bucket of a group does to a packet is not seen by what follows the group.
+Source: OpenFlow 1.4.0, 5; ovs-actions(7).
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from plait.flows import reasons
+from plait.flows.flow import Flow, Group
+from plait.flows.lookup import FlowTable
+from plait.flows.packet import Packet
+from plait.wire.errors import MalformedMessage
+from plait.wire.openflow import parsed
+from plait.wire.openflow.decode import decode_actions, decode_instructions
+from plait.wire.openflow.mods import BUCKET, GroupType
+from plait.wire.openflow.nicira import Bits
+from plait.wire.openflow.ports import IN_PORT
+
+RESUBMITS_MAX: Final = 4096
+"""As many lookups for one packet as Open vSwitch makes before it gives up."""
+
+_SAME_TABLE: Final = 0xFF
+_IN_PORT_16: Final = IN_PORT & 0xFFFF
+_LEFT_BEHIND: Final = frozenset(
+    {
+        "in_port",
+        "tun_id",
+        "tun_src",
+        "tun_dst",
+        "tun_ipv6_src",
+        "tun_ipv6_dst",
+        "metadata",
+        *(f"reg{i}" for i in range(16)),
+    }
+)
+"""What belongs to a packet's stay in one switch, and is not on the wire."""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A table that the packet went through, and the flow that it met there (None: no flow matched)."""
+
+    table: int
+    flow: Flow | None
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """Out of a port of the switch; `packet` as it leaves."""
+
+    ofport: int
+    packet: Packet
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """Into a tunnel: to the host with this underlay address (a number; 0 if no flow set one)."""
+
+    ofport: int
+    tun_id: int
+    vtep: int
+    is_v6: bool
+    packet: Packet
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """Back out of the port that it came in by."""
+
+    packet: Packet
+
+
+class Punted(msgspec.Struct, frozen=True):
+    """To the controller."""
+
+    userdata: bytes
+    packet: Packet
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """`table` is the last one that the packet was in."""
+
+    table: int
+    reason: str
+
+
+End = Delivered | Sent | Answered | Punted | Dropped
+
+
+class Trace(msgspec.Struct, frozen=True):
+    """The way of a packet through one switch. A packet that is copied has several ends."""
+
+    steps: tuple[Step, ...]
+    ends: tuple[End, ...]
+
+    @property
+    def arrivals(self) -> tuple[End, ...]:
+        """Where copies went on to; empty when the packet is lost."""
+        return tuple(end for end in self.ends if not isinstance(end, Dropped))
+
+    @property
+    def drop(self) -> Dropped | None:
+        """Why the packet is lost; None while a copy of it goes on."""
+        if self.arrivals:
+            return None
+        return next(end for end in reversed(self.ends) if isinstance(end, Dropped))
+
+
+class NotSimulated(Exception):
+    """A flow does something that no flow of Plait does; the message says what."""
+
+
+class Switch:
+    """The flows and groups of one switch. `tunnels`: its ports into tunnels (`remote_ip=flow`)."""
+
+    def __init__(self, flows: Iterable[Flow], groups: Iterable[Group], tunnels: Iterable[int] = ()) -> None:
+        by_table: dict[int, list[Flow]] = {}
+        for flow in flows:
+            by_table.setdefault(flow.table, []).append(flow)
+        self._tables = {table: FlowTable(rows) for table, rows in by_table.items()}
+        self._groups = {group.id: group for group in groups}
+        self._tunnels = frozenset(tunnels)
+
+    def trace(self, packet: Packet, in_port: int, *, tun_id: int = 0) -> Trace:
+        """Send `packet` in by a port; what comes from a tunnel has a `tun_id`. Raises NotSimulated."""
+        walk = _Walk(self._tables, self._groups, self._tunnels, packet.size_bytes)
+        fields = {**_as_matched(packet.fields), "in_port": in_port}
+        if tun_id:
+            fields["tun_id"] = tun_id
+        walk.look_up(0, fields)
+        return Trace(tuple(walk.steps), tuple(walk.ends))
+
+
+class _Walk:
+    """One packet on its way: fields and registers change as it goes."""
+
+    def __init__(
+        self,
+        tables: Mapping[int, FlowTable],
+        groups: Mapping[int, Group],
+        tunnels: frozenset[int],
+        size_bytes: int,
+    ) -> None:
+        self._tables = tables
+        self._groups = groups
+        self._tunnels = tunnels
+        self._size_bytes = size_bytes
+        self.steps: list[Step] = []
+        self.ends: list[End] = []
+
+    def look_up(self, table: int, fields: dict[str, int]) -> None:
+        """Find the flow of a table and do what it says."""
+        if len(self.steps) >= RESUBMITS_MAX:
+            raise NotSimulated(f"the packet went through {RESUBMITS_MAX} tables: the flows lead in a circle")
+        flows = self._tables.get(table)
+        flow = None if flows is None else flows.lookup(fields)
+        self.steps.append(Step(table, flow))
+        lookups, ends = len(self.steps), len(self.ends)
+        for instruction in () if flow is None else _instructions(flow.instructions):
+            match instruction:
+                case parsed.ApplyActions(actions):
+                    self._apply(actions, table, fields)
+                case parsed.GotoTable(following):
+                    self.look_up(following, fields)
+                case _:
+                    raise NotSimulated(f"{flow}: {type(instruction).__name__} is not simulated")
+        if (len(self.steps), len(self.ends)) == (lookups, ends):
+            self.ends.append(Dropped(table, reasons.of_drop(table, flow)))
+
+    def _apply(self, actions: Iterable[parsed.Action], table: int, fields: dict[str, int]) -> None:
+        for action in actions:
+            match action:
+                case parsed.SetField(name, value):
+                    write(fields, Bits(name, 0, _width(name)), value)
+                case parsed.Load(target, value):
+                    write(fields, target, value)
+                case parsed.Move(source, target):
+                    write(fields, target, read(fields, source))
+                case parsed.CheckPktLarger(size_bytes, target):
+                    write(fields, target, int(self._size_bytes > size_bytes))
+                case parsed.Output(port):
+                    self._output(port, table, fields)
+                case parsed.OutputReg(source):
+                    self._output(read(fields, source), table, fields)
+                case parsed.Group(number):
+                    self._group(number, table, fields)
+                case parsed.Resubmit():
+                    self._resubmit(action, table, fields)
+                case parsed.Clone(inner):
+                    self._apply(inner, table, dict(fields))
+                case parsed.Controller():
+                    self.ends.append(Punted(action.userdata, self._on_the_wire(fields)))
+                case parsed.Note():
+                    pass
+                case _:
+                    raise NotSimulated(f"{type(action).__name__} is not simulated")
+
+    def _output(self, port: int, table: int, fields: dict[str, int]) -> None:
+        packet = self._on_the_wire(fields)
+        match port:
+            case 0xFFFFFFF8 | 0xFFF8:
+                self.ends.append(Answered(packet))
+            case 0xFFFFFFFD | 0xFFFD:
+                self.ends.append(Punted(b"", packet))
+            case _ if port == fields["in_port"]:
+                self.ends.append(Dropped(table, "it would leave by the port that it came in by"))
+            case _ if port in self._tunnels:
+                vtep, vtep_v6 = fields.get("tun_dst", 0), fields.get("tun_ipv6_dst", 0)
+                self.ends.append(Sent(port, fields.get("tun_id", 0), vtep or vtep_v6, not vtep, packet))
+            case _:
+                self.ends.append(Delivered(port, packet))
+
+    def _group(self, number: int, table: int, fields: dict[str, int]) -> None:
+        group = self._groups.get(number)
+        buckets = () if group is None else _buckets(group.buckets)
+        if group is None or not buckets:
+            self.ends.append(Dropped(table, f"group {number} has no buckets"))
+            return
+        # Which bucket of a select group it will be depends on a hash; any of them tells where packets go.
+        for actions in buckets if group.type == GroupType.ALL else buckets[:1]:
+            self._apply(actions, table, dict(fields))
+
+    def _resubmit(self, action: parsed.Resubmit, table: int, fields: dict[str, int]) -> None:
+        before = fields["in_port"]
+        if action.in_port not in (None, _IN_PORT_16):
+            fields["in_port"] = action.in_port
+        self.look_up(table if action.table == _SAME_TABLE else action.table, fields)
+        fields["in_port"] = before
+
+    def _on_the_wire(self, fields: Mapping[str, int]) -> Packet:
+        kept = {name: value for name, value in fields.items() if name not in _LEFT_BEHIND and value}
+        return Packet(kept, self._size_bytes)
+
+
+def read(fields: Mapping[str, int], bits: Bits) -> int:
+    """Some bits of a field; `xreg` and `xxreg` are read from the registers that they are made of."""
+    parts = _registers(bits.field)
+    value = 0
+    for part in parts:
+        value = value << 32 | fields.get(part, 0)
+    if not parts:
+        value = fields.get(bits.field, 0)
+    return value >> bits.ofs & (1 << bits.bits) - 1
+
+
+def write(fields: dict[str, int], bits: Bits, value: int) -> None:
+    """Replace some bits of a field."""
+    mask = (1 << bits.bits) - 1
+    parts = _registers(bits.field)
+    whole = read(fields, Bits(bits.field, 0, 32 * len(parts) or 128))
+    whole = whole & ~(mask << bits.ofs) | (value & mask) << bits.ofs
+    for part in reversed(parts):
+        fields[part] = whole & 0xFFFFFFFF
+        whole >>= 32
+    if not parts:
+        fields[bits.field] = whole
+
+
+@lru_cache(maxsize=256)
+def _registers(name: str) -> tuple[str, ...]:
+    """The 32-bit registers of an `xreg` or `xxreg`, the highest first; none for any other field."""
+    count = 4 if name.startswith("xxreg") else 2 if name.startswith("xreg") else 0
+    first = int(name.lstrip("xreg")) * count if count else 0
+    return tuple(f"reg{first + i}" for i in range(count))
+
+
+def _width(name: str) -> int:
+    return 32 * len(_registers(name)) or 128
+
+
+def _as_matched(fields: Mapping[str, int]) -> Mapping[str, int]:
+    """A fragment's transport header counts as zeros, as in Open vSwitch's fragment mode "normal"."""
+    if not fields.get("ip_frag"):
+        return fields
+    return {name: 0 if name.split("_")[0] in _TRANSPORTS else value for name, value in fields.items()}
+
+
+_TRANSPORTS: Final = frozenset({"tcp", "udp", "sctp", "icmpv4", "icmpv6"})
+
+
+@lru_cache(maxsize=100_000)
+def _instructions(data: bytes) -> tuple[parsed.Instruction, ...]:
+    return decode_instructions(data)
+
+
+@lru_cache(maxsize=10_000)
+def _buckets(data: bytes) -> tuple[tuple[parsed.Action, ...], ...]:
+    """The actions of every bucket. Raises MalformedMessage."""
+    buckets, offset = [], 0
+    while offset < len(data):
+        length = int.from_bytes(data[offset : offset + 2], "big")
+        if length < BUCKET.size or offset + length > len(data):
+            raise MalformedMessage("bucket", offset, f"length {length} with {len(data) - offset} bytes left")
+        buckets.append(decode_actions(data[offset + BUCKET.size : offset + length]))
+        offset += length
+    return tuple(buckets)
