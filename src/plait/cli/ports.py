@@ -38,7 +38,9 @@ def list_(session: Session, network: str | None, host: str | None) -> None:
         statuses = await intent.ports.statuses(ports)
         return [port_row(each, names, statuses.get(each.id)) for each in ports]
 
-    output.listing(session.run(work), COLUMNS, as_json=session.is_json)
+    rows = session.run(work)
+    columns = (*COLUMNS, "reason") if any(row["reason"] for row in rows) else COLUMNS
+    output.listing(rows, columns, as_json=session.is_json)
 
 
 @port.command()

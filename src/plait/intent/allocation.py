@@ -1,10 +1,8 @@
 """Finding a free number of a space when the claims stand in a store.
 
 Rule 1: a choice is only a proposal; the transaction that claims it decides.
-Rule 2: a search begins at a cursor that the last one left, so that the usual case reads one key whatever is
-claimed.
-Rule 3: all claims are read only when the end of the space was reached or a whole run of numbers turned out to
-be taken.
+Rule 2: a search begins at a cursor that the last one left: the usual case reads one key, whatever is claimed.
+Rule 3: all claims are read only at the end of the space, or when a whole run of numbers was taken.
 """
 
 import asyncio
@@ -40,8 +38,7 @@ class Search:
         key: Callable[[int], str],
         number: Callable[[str], int],
     ) -> None:
-        """`name`: the cursor's; `claims`: prefix of all claims; `key` and `number`: to and from a claim's
-        key."""
+        """`name`: the cursor's; `claims`: prefix of all; `key` and `number`: to and from a claim's key."""
         self._store = store
         self._space = space
         self._claims = claims
@@ -65,6 +62,11 @@ class Search:
         except ValueError:
             self._position = None
 
+    def avoid(self, number: int) -> None:
+        """Never propose `number`: the same request asks for it elsewhere."""
+        self._mine.add(number)
+        self._unavailable.add(number)
+
     def cursor(self) -> Write:
         """To be written with a claim: a hint for the next search."""
         return Put(self._cursor, b"%d" % (self._space.first if self._position is None else self._position))
@@ -84,8 +86,7 @@ class Search:
             return number
 
     async def collided(self, number: int) -> None:
-        """Somebody else was faster with `number`: learn what is taken behind it, and step ahead of the
-        rivals."""
+        """Somebody else was faster with `number`: learn what is taken behind it, and step ahead of rivals."""
         async with self._lock:
             self._collisions += 1
             self._mine.discard(number)

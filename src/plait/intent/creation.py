@@ -1,7 +1,6 @@
 """Making ports, one or ten thousand: as many to a commit as it takes, several commits in flight.
 
-Rule 1: all or none. If one port can't be made, or the caller is cancelled, those already made are removed
-again.
+Rule 1: all or none. If one port can't be made, or the caller is cancelled, those already made go again.
 Rule 2: in the usual case a commit costs one read, whatever the network already holds.
 """
 
@@ -16,7 +15,8 @@ from plait.intent.errors import NotFound, Taken
 from plait.intent.network_view import NetworkView, load
 from plait.intent.port_spec import PortSpec
 from plait.intent.transactions import COMMITS_IN_FLIGHT, Failed, Plan, born, carry_out
-from plait.model import addresses
+from plait.model import addresses, checks
+from plait.model.checks import IPAddress
 from plait.model.entities import Port, Subnet
 from plait.store import keys
 from plait.store.api import MAX_COMMIT_OPS, Compare, Item, KeyAt, Store, Write
@@ -29,8 +29,7 @@ _MAX_CURSORS = 4
 _CURSORS_READ = MAX_COMMIT_OPS - 2
 
 Views = dict[str, NetworkView]
-"""Networks as they were last seen, by what they were asked for with; every commit compares that they still
-stand."""
+"""Networks as they were last seen, by name or id as asked for; each commit compares that they still stand."""
 Group = tuple[str, str | None]
 """Network as asked for, host: what all ports of a commit share."""
 
@@ -46,11 +45,14 @@ class Creation:
         self._project = project
         self._views = views
         self._searches: dict[Subnet, Search] = {}
+        self._asked_for: dict[str, list[IPAddress]] = {}
         self._on_progress = on_progress
         self._stopped = False
 
     async def run(self, specs: Sequence[PortSpec]) -> list[Port]:
         """The ports, in the order of `specs`. When this raises, `created` has what must be removed again."""
+        for spec in specs:
+            self._asked_for.setdefault(spec.network, []).extend(checks.ip(each) for each in spec.addresses)
         chunks = iter(list(_chunks(specs)))
         workers = asyncio.gather(
             *(self._work(chunks) for _ in range(COMMITS_IN_FLIGHT)), return_exceptions=True
@@ -87,7 +89,7 @@ class Creation:
             view = self._views.get(network)
             if view is None:
                 view = self._views[network] = await load(self._store, self._project, network)
-            known_host = await self._prepare(view, host)
+            known_host = await self._prepare(network, view, host)
             last = [await draft.port(view, self._searches) for draft in drafts]
             compares, writes = born(_together(last))
             writes.extend(self._cursors(drafts))
@@ -112,7 +114,7 @@ class Creation:
             await refuse_taken(self._store, port, failed, chosen=chosen, chosen_mac=draft.spec.mac is None)
             await draft.learn(port, failed, self._searches)
 
-    async def _prepare(self, view: NetworkView, host: str | None) -> tuple[Compare, ...]:
+    async def _prepare(self, network: str, view: NetworkView, host: str | None) -> tuple[Compare, ...]:
         """One read: cursors of subnets that were not searched yet, and the host."""
         new = [subnet for subnet in view.subnets if subnet not in self._searches]
         wanted = [keys.cursor(subnet.id) for subnet in new[:_CURSORS_READ]]
@@ -120,8 +122,13 @@ class Creation:
             wanted += [keys.inventory(host), keys.host(host)]
         found = (await self._store.get(wanted)).items if wanted else {}
         for subnet in new:
+            if subnet in self._searches:
+                continue  # another worker was faster
             search = self._searches[subnet] = address_search(self._store, subnet)
             search.begin(found.get(search.cursor_key))
+            for address in self._asked_for[network]:
+                if address.version == subnet.version:
+                    search.avoid(int(address))
         return () if host is None else (await known_host(self._store, host, found),)
 
     def _cursors(self, drafts: list[Draft]) -> list[Write]:

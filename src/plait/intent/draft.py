@@ -79,7 +79,7 @@ class Draft:
                 return self.chosen[wish]
             except SpaceExhausted:
                 continue
-        raise full(candidates, network)
+        raise _full(candidates, network)
 
 
 def explicit_addresses(asked: tuple[str, ...], view: NetworkView) -> list[FixedAddress]:
@@ -125,7 +125,7 @@ def _subnet(ref: str, view: NetworkView) -> Subnet:
     )
 
 
-def full(candidates: tuple[Subnet, ...], network: Network) -> Full:
+def _full(candidates: tuple[Subnet, ...], network: Network) -> Full:
     spaces = [addresses.space(each) for each in candidates]
     which = ", ".join(
         f"subnet {each.prefix} is full: {space.size} of {space.size} addresses in use"

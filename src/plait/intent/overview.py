@@ -39,6 +39,8 @@ class HostOverview(msgspec.Struct, frozen=True, kw_only=True):
         for count, what in ((self.error, "in error"), (self.down, "down"), (self.silent, "not yet seen")):
             if count:
                 found.append(f"{count} port{'s' if count != 1 else ''} {what}")
+        if self.ports > self.up:
+            found[-1] += f" ('plait port list --host {self.state.host.name}' says why)"
         return tuple(found)
 
 

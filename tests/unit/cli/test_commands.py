@@ -104,7 +104,8 @@ def test_status_says_what_is_not_well_and_exits_accordingly(plait) -> None:
     row = plait.ok("status").out.splitlines()[3].split()
     assert row == ["h1", "ok", "172.16.0.1", "netdev", "0.1.0", "1", "ok", *"1000"]
     say(plait, port, PortState.ERROR, "no device")
-    assert "h1: 1 port in error" in plait("status").out
+    assert "h1: 1 port in error ('plait port list --host h1' says why)" in plait("status").out
+    assert plait.ok("port", "list").out.splitlines()[1].endswith("  no device")
     say(plait, port, PortState.UP)
     live(plait, "h2", health="no connection")
     answer = plait("status", "-o", "json")

@@ -51,6 +51,17 @@ async def test_an_agent_finds_the_same_port_below_its_host(store: MemoryStore, i
     assert len({item.revision for item in found.items.values()}) == 1
 
 
+async def test_what_is_asked_for_is_not_given_to_another_port_of_the_request(intent: Intent) -> None:
+    v4 = "10.0.0.0/24"
+    both = await intent.ports.create(PortSpec(network="web", addresses=("10.0.0.2",), subnets=(v4,)))
+    assert both.ips == ("10.0.0.2", "10.0.0.3")
+    specs = [PortSpec(network="web", subnets=(v4,)) for _ in range(40)]
+    specs.append(PortSpec(network="web", addresses=("10.0.0.10", "10.0.0.4")))
+    made = await intent.ports.create_many(specs)
+    assert made[-1].ips == ("10.0.0.10", "10.0.0.4")
+    assert len({port.ips[0] for port in made}) == 41
+
+
 async def test_addresses_can_be_asked_for_by_subnet(intent: Intent) -> None:
     v6 = next(each for each in await intent.subnets.list("web") if each.version == 6)
     port = await intent.ports.create(PortSpec(network="web", subnets=(v6.id, "fd00::/64")))
