@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from plait.agent.again import Again
 from plait.agent.engine import Engine
 from plait.model.entities import Network, Port, Transport
 from plait.model.view import Attachment, Change, Key, Tunnels
@@ -28,7 +29,6 @@ from plait.net.vswitch import (
     UnderlayUnusable,
     Vswitch,
 )
-from plait.store.follow import Retry
 from plait.wire.ovsdb.operations import OvsdbError
 
 log = structlog.get_logger("plait.switch")
@@ -88,12 +88,12 @@ class Plugging:
 
     async def run(self) -> None:
         """For ever: connect, tell what is there, carry out what is wanted."""
-        retry = Retry()
+        again = Again()
         while True:
             try:
                 vswitch = await Vswitch.connect(self._target, self._tls)
                 try:
-                    await self._serve(vswitch, retry)
+                    await self._serve(vswitch, again)
                 finally:
                     await vswitch.close()
                 reason = vswitch.lost_reason or "closed"
@@ -101,13 +101,13 @@ class Plugging:
                 reason = str(error)
             self._on_state(reason)
             log.warning("switch database lost, traffic goes on, connecting again", reason=reason)
-            await asyncio.sleep(retry.next_delay_s())
+            await again.wait()
 
-    async def _serve(self, vswitch: Vswitch, retry: Retry) -> None:
+    async def _serve(self, vswitch: Vswitch, again: Again) -> None:
         bridge = await vswitch.ensure_bridge(self._config)
         self._on_underlay(vswitch.underlay(self._underlay_address), bridge)
         self._on_state("ok")
-        retry.succeeded()
+        again.connected()
         self._forget_others(vswitch)
         # Everything is asked for again: what stands already costs nothing.
         self._all_dirty = True

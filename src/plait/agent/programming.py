@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from plait.agent.again import Again
 from plait.agent.engine import Engine
 from plait.agent.punts import Punts
 from plait.flows.flow import Flow, Group, flow_key
@@ -23,7 +24,6 @@ from plait.flows.punt import METERS
 from plait.net.openflow import EventsLost, OpenFlowConnection, SwitchRefused, SwitchUnavailable
 from plait.net.stream import TlsFiles
 from plait.reconcile.switch import ActualFlow, DeleteFlow, DeleteGroup, Mod, PutFlow, PutGroup
-from plait.store.follow import Retry
 from plait.wire.openflow.messages import ForeignGroupChange
 from plait.wire.openflow.mods import FlowCommand, FlowMod, GroupCommand, GroupMod, MeterCommand, MeterMod
 from plait.wire.openflow.monitor import ForeignFlowChange, MonitorResumed
@@ -65,13 +65,13 @@ class Programming:
 
     async def run(self) -> None:
         """For ever, through restarts of the switch."""
-        retry = Retry()
+        again = Again()
         await self._engine.gate.opened()
         while True:
             try:
                 connection = await OpenFlowConnection.connect(self._target, ssl=self._tls)
                 try:
-                    retry.succeeded()
+                    again.connected()
                     await self._serve(connection)
                 finally:
                     self.connection = None
@@ -82,7 +82,7 @@ class Programming:
                 reason = str(error)
             self._on_state(reason)
             log.warning("switch lost, connecting again", reason=reason)
-            await asyncio.sleep(retry.next_delay_s())
+            await again.wait()
 
     async def _serve(self, connection: OpenFlowConnection) -> None:
         await connection.monitor()

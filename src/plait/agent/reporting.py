@@ -21,7 +21,7 @@ from plait.agent.plugging import Plugging
 from plait.model import codec
 from plait.model.checks import Invalid
 from plait.model.entities import Endpoint, Network, Port, PortState, PortStatus
-from plait.model.view import Attachment, Key
+from plait.model.view import Attachment, Key, Tunnels
 from plait.reach.api import ReachUnavailable
 from plait.store import keys
 from plait.store.api import (
@@ -109,7 +109,7 @@ class Reporting:
                     or key.id in self._announced
                 ):
                     self._dirty.add(key.id)
-            elif key.kind in ("network", "room"):
+            elif key.kind in ("network", "room", "tunnels"):
                 self.look_at_all()
         if self._dirty:
             self._wake.set()
@@ -184,6 +184,10 @@ class Reporting:
         made = self._engine.compiler.made_by(Key("station", id))
         if network is None or not made or not self.is_switch_ready:
             return None
+        tunnels = view.get(Tunnels, "")
+        if tunnels is None or network.transport not in dict(tunnels.ofports):
+            reason = f"this host has no {network.transport} tunnels: see option transports, and status"
+            return self._not_up(port, PortState.ERROR, reason)
         refusals = [refusal for key in made if (refusal := self._engine.switch.refusals.get(key)) is not None]
         if refusals:
             return self._not_up(

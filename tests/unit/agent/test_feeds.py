@@ -1,0 +1,210 @@
+"""What enters the engine: from the store, from a plane, from disk; and when the view counts as complete."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from plait.agent.engine import Engine
+from plait.agent.gate import Gate
+from plait.agent.intent import IntentFeed
+from plait.agent.lastview import from_disk, to_disk
+from plait.agent.reach import ReachFeed
+from plait.model import codec
+from plait.model.entities import Endpoint, LiveHost, Network, Port
+from plait.model.view import Attachment, Change, GroupNumber, Key, Tunnels
+from plait.reach.api import Announced, InSync, Interest, ReachEvent, ReachUnavailable, Withdrawn
+from plait.store import keys
+from plait.store.api import Delete, Put
+from plait.store.memory import MemoryStore
+
+RED = Network(id="red", name="red", vni=5000)
+
+
+def port(id: str, network: str = "red", **more: object) -> Port:
+    return Port(id=id, name=id, network=network, mac="02:00:00:00:00:01", host="h1", **more)  # type: ignore[arg-type]
+
+
+def endpoint(id: str, network: str = "red", host: str = "h2") -> Endpoint:
+    return Endpoint(network=network, port=id, mac="02:00:00:00:00:02", host=host)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def running(*works: Awaitable[None]) -> AsyncIterator[None]:
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Plane:
+    """A reach plane whose events a test hands in."""
+
+    def __init__(self) -> None:
+        self.said: asyncio.Queue[ReachEvent | ReachUnavailable] = asyncio.Queue()
+
+    async def announce(self, endpoint: Endpoint) -> None: ...
+
+    async def withdraw(self, endpoint: Endpoint) -> None: ...
+
+    async def events(self, interest: Interest) -> AsyncGenerator[ReachEvent, None]:
+        while True:
+            event = await self.said.get()
+            if isinstance(event, ReachUnavailable):
+                raise event
+            yield event
+
+    def say(self, *events: ReachEvent | ReachUnavailable) -> None:
+        for event in events:
+            self.said.put_nowait(event)
+
+
+def interested_in(*networks: str) -> Interest:
+    interest = Interest()
+    interest.set(frozenset(networks))
+    return interest
+
+
+async def test_intent_follows_the_own_ports_and_their_networks_and_nothing_else() -> None:
+    store, engine, interest = MemoryStore(), Engine("h1"), Interest()
+    await store.commit(
+        [],
+        [
+            Put(keys.network("red"), codec.encode(RED)),
+            Put(keys.network("blue"), codec.encode(Network(id="blue", name="blue", vni=5001))),
+            Put(keys.bound("h1", "p"), codec.encode(port("p"))),
+            Put(keys.bound("h2", "q"), codec.encode(port("q", "blue"))),
+        ],
+    )
+    async with running(IntentFeed(store, engine, interest, lambda reason: None).run()):
+        await until(lambda: engine.view.get(Network, "red") is not None)
+        assert engine.view.get(Network, "blue") is None
+        assert interest.networks == {"red"}
+        await store.commit([], [Delete(keys.bound("h1", "p"))])
+        await until(lambda: engine.view.get(Network, "red") is None)
+        assert interest.networks == frozenset()
+
+
+async def test_a_record_that_cannot_be_read_leaves_what_stood_before() -> None:
+    store, engine = MemoryStore(), Engine("h1")
+    key = keys.bound("h1", "p")
+    await store.commit([], [Put(key, codec.encode(port("p")))])
+    feed = IntentFeed(store, engine, Interest(), lambda reason: None)
+    async with running(feed.run()):
+        await until(lambda: engine.view.get(Port, "p") is not None)
+        await store.commit([], [Put(key, b'{"schema":99}')])
+        await until(lambda: bool(feed.refused))
+        assert engine.view.get(Port, "p") == port("p")
+        assert "schema 99" in feed.refused["port p"]
+        await store.commit([], [Put(key, codec.encode(port("p", security=False)))])
+        await until(lambda: not feed.refused)
+
+
+async def test_what_a_plane_does_not_mention_until_it_is_in_sync_is_gone_and_not_before() -> None:
+    engine, plane = Engine("h1"), Plane()
+    engine.change([Change(Endpoint, "old", endpoint("old"))])
+    async with running(ReachFeed(plane, engine, interested_in("red")).run()):
+        plane.say(Announced(endpoint("new")))
+        await until(plane.said.empty)
+        assert engine.view.get(Endpoint, "old") is not None
+        plane.say(InSync("red"))
+        await until(lambda: engine.view.get(Endpoint, "old") is None)
+        assert engine.view.get(Endpoint, "new") is not None
+        plane.say(Withdrawn("red", "new"))
+        await until(lambda: engine.view.get(Endpoint, "new") is None)
+
+
+async def test_a_lost_plane_takes_nothing_back() -> None:
+    engine, plane = Engine("h1"), Plane()
+    async with running(ReachFeed(plane, engine, interested_in("red")).run()):
+        plane.say(Announced(endpoint("a")), InSync("red"), ReachUnavailable("gone"), InSync("blue"))
+        await until(plane.said.empty)
+        assert engine.view.get(Endpoint, "a") is not None
+
+
+async def test_a_network_that_left_the_interest_and_came_back_keeps_what_is_said_of_it_then() -> None:
+    engine, plane, interest = Engine("h1"), Plane(), interested_in("red")
+    async with running(ReachFeed(plane, engine, interest).run()):
+        plane.say(Announced(endpoint("a")), InSync("red"))
+        await until(lambda: engine.view.get(Endpoint, "a") is not None)
+        interest.set(frozenset())
+        engine.change([Change(Endpoint, "a", None)])
+        interest.set(frozenset({"red"}))
+        plane.say(Announced(endpoint("a")), InSync("red"))
+        await until(plane.said.empty)
+        await until(lambda: engine.view.get(Endpoint, "a") is not None)
+        plane.say(Announced(endpoint("b")))
+        await until(lambda: engine.view.get(Endpoint, "b") is not None)
+        assert engine.view.get(Endpoint, "a") is not None
+
+
+def test_the_gate_opens_once_when_nothing_is_awaited_any_more() -> None:
+    gate, ready = Gate(), []
+    gate.on_ready(lambda: ready.append(True))
+    gate.wait_for("ports", "hosts")
+    gate.told("ports")
+    gate.wait_for("network red")
+    gate.told("hosts")
+    assert not ready
+    gate.told("network red")
+    assert ready == [True]
+    gate.open()
+    gate.wait_for("network blue")
+    gate.told("network blue")
+    assert ready == [True]
+
+
+def test_nothing_is_compiled_before_the_gate_opens_and_everything_at_once_then() -> None:
+    engine = Engine("h1")
+    engine.change(
+        [
+            Change(Network, "red", RED),
+            Change(Port, "p", port("p")),
+            Change(Attachment, "p", Attachment("p", 1)),
+        ]
+    )
+    assert not engine.compiler.flows
+    engine.open_gate()
+    assert engine.compiler.made_by(Key("station", "p"))
+    assert engine.switch.pending == len(engine.compiler.flows)
+
+
+def test_a_multicast_group_gets_a_number_with_its_first_subscriber_and_gives_it_back_with_the_last() -> None:
+    engine = Engine("h1")
+    a, b = (port(id, multicast=("239.1.1.1", "239.1.1.2")[:n]) for id, n in (("a", 1), ("b", 2)))
+    engine.change([Change(Network, "red", RED)])
+    for each, number in ((a, 1), (b, 2)):
+        engine.change([Change(Port, each.id, each), Change(Attachment, each.id, Attachment(each.id, number))])
+    assert {n.address: n.number for n in engine.view.all(GroupNumber)} == {"239.1.1.1": 1, "239.1.1.2": 2}
+    engine.change([Change(Port, "b", None)])
+    assert {n.address: n.number for n in engine.view.all(GroupNumber)} == {"239.1.1.1": 1}
+    engine.change([Change(Port, "a", None)])
+    assert not list(engine.view.all(GroupNumber))
+
+
+def test_what_others_said_comes_back_from_disk_and_what_the_switch_said_does_not() -> None:
+    changes = [
+        Change(Port, "p", port("p", multicast=("239.1.1.1",))),
+        Change(Endpoint, "q", endpoint("q")),
+        Change(Network, "red", RED),
+        Change(LiveHost, "h2", LiveHost(name="h2", vtep="172.16.0.2")),
+        Change(GroupNumber, "red/239.1.1.1", GroupNumber("red", "239.1.1.1", 7)),
+    ]
+    of_the_switch = [Change(Attachment, "p", Attachment("p", 1)), Change(Tunnels, "", Tunnels())]
+    records = {key: value for key, value in to_disk([*changes, *of_the_switch]) if value is not None}
+    assert sorted(from_disk(records), key=str) == sorted(changes, key=str)
+
+
+@pytest.mark.parametrize("record", [("port/p", b"{}"), ("group/x", b"7"), ("nonsense/x", b"{}"), ("", b"")])
+def test_a_record_on_disk_that_cannot_be_read_is_left_out(record: tuple[str, bytes]) -> None:
+    assert not list(from_disk(dict([record])))
