@@ -236,6 +236,12 @@ async def test_a_device_exchanged_for_one_of_the_same_name_carries_packets(
 
     await vswitch.close()
     await following
+    with switch.endpoint("va", "192.0.2.2/24") as endpoint:  # exchanged while nobody looked
+        again = await Vswitch.connect(switch.target, bridge="br-int")
+        following = asyncio.create_task(follow(again.changes()))
+        await asyncio.to_thread(endpoint.ping, "192.0.2.1")
+        await again.close()
+        await following
 
 
 async def test_links_tell_mtu_and_carrier(switch: Any, vswitch: Vswitch) -> None:

@@ -217,6 +217,9 @@ class Vswitch:
 
     async def _tend(self) -> None:
         names, self._untended = self._untended, set()
+        bridge = self.bridge()
+        if bridge is None or bridge.datapath_type != USERSPACE:
+            return  # the kernel removes a deleted device's port by itself, and ovs-vswitchd makes the new one
         ours = [self._index.interfaces[name] for name in sorted(names) if name in self._index.interfaces]
         await self._write(lambda: plan_records(ours))
         exchanged = [interface for interface in ours if interface.is_exchanged]
