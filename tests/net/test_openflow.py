@@ -27,7 +27,7 @@ from plait.wire.openflow.mods import (
     drop_band,
 )
 from plait.wire.openflow.monitor import ForeignFlowChange
-from plait.wire.openflow.multipart import MultipartRequest
+from plait.wire.openflow.multipart import MultipartRequest, MultipartType
 from plait.wire.openflow.oxm import decode_match, match
 from plait.wire.openflow.packets import PacketIn
 
@@ -267,8 +267,8 @@ async def test_events_that_nobody_reads_are_counted_not_kept(bridge: Bridge) -> 
 
 async def test_a_refused_question_is_an_error_and_the_connection_goes_on(bridge: Bridge) -> None:
     switch = await bridge.connect()
-    with pytest.raises(SwitchRefused, match="OFPBRC_BAD_STAT"):
-        await switch._link.ask(MultipartRequest(999))
+    with pytest.raises(SwitchRefused, match="OFPBRC_BAD_LEN"):
+        await switch._link.ask(MultipartRequest(MultipartType.FLOW, b"short"))
     await switch.barrier()
 
 
@@ -309,6 +309,17 @@ async def test_closing_ends_events_and_open_calls(bridge: Bridge) -> None:
     await switch.close()
 
 
+async def test_events_have_one_reader(bridge: Bridge) -> None:
+    switch = await bridge.connect()
+    first = asyncio.create_task(anext(switch.events()))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError, match="have a reader already"):
+        await anext(switch.events())
+    await switch.close()
+    with pytest.raises(StopAsyncIteration):
+        await first
+
+
 async def test_a_cancelled_call_leaves_the_connection_usable(bridge: Bridge) -> None:
     switch = await bridge.connect()
     call = asyncio.create_task(switch.commit([flow(i) for i in range(1000)]))
@@ -317,6 +328,7 @@ async def test_a_cancelled_call_leaves_the_connection_usable(bridge: Bridge) -> 
     with pytest.raises(asyncio.CancelledError):
         await call
     await switch.barrier()
+    assert switch._link._waiting == {}
     assert await switch.commit([delete_all_flows()]) == []
     assert await switch.dump_flows() == []
 

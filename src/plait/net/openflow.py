@@ -43,7 +43,7 @@ EVENTS_MAX: Final = 10_000
 """How many events wait for a slow reader before further ones are dropped, and counted."""
 
 
-class SwitchUnavailable(Exception):  # noqa: N818 - the name says what it is
+class SwitchUnavailable(Exception):
     """There is no connection to the switch at `target`, or there is none any more; `reason` says why."""
 
     def __init__(self, target: str, reason: str) -> None:
@@ -52,7 +52,7 @@ class SwitchUnavailable(Exception):  # noqa: N818 - the name says what it is
         self.reason = reason
 
 
-class SwitchRefused(Exception):  # noqa: N818 - the name says what it is
+class SwitchRefused(Exception):
     """The switch refused a question; `error` is its name for the reason."""
 
     def __init__(self, target: str, error: str) -> None:
@@ -248,6 +248,8 @@ class _Link(asyncio.Protocol):
                 return EventsLost(count)
             if self._lost_reason is not None:
                 return None
+            if self._reader is not None:
+                raise RuntimeError(f"the events of {self._target} have a reader already: share its result")
             self._reader = self._loop.create_future()
             try:
                 await self._reader

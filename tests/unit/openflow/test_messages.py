@@ -275,6 +275,14 @@ def test_what_is_not_openflow_is_malformed_and_says_where(stream: str, field: st
     assert (broken.value.field, broken.value.offset) == (field, offset)
 
 
+def test_the_offset_of_bad_bytes_counts_from_the_first_byte_of_the_stream() -> None:
+    framer = Framer()
+    framer.receive(frame(MessageType.BARRIER_REPLY, 1) * 3)
+    with pytest.raises(MalformedMessage) as broken:
+        framer.receive(bytes(8))
+    assert (broken.value.field, broken.value.offset) == ("length", 26)
+
+
 def test_a_message_longer_than_a_message_can_be_is_refused() -> None:
     with pytest.raises(ValueError, match="split it"):
         PacketOut(data=bytes(70_000), actions=b"").encode(1)
@@ -346,6 +354,27 @@ def test_damaged_messages_are_malformed_or_understood(index: int, data: st.DataO
     cut = data.draw(st.integers(0, len(damaged)))
     with contextlib.suppress(MalformedMessage):
         decoder(bytes(damaged[:cut] if data.draw(st.booleans()) else damaged))
+
+
+@pytest.mark.parametrize(
+    ("decoder", "good"),
+    [
+        (multipart.decode_flows, FLOWS_PART),
+        (multipart.decode_groups, bytes.fromhex("0008010000000007") * 2),
+        (multipart.decode_ports, PORT),
+        (decode_monitor, UPDATES),
+        (decode_match, FLOW.match),
+        (decode_instructions, FLOW.instructions),
+    ],
+)
+def test_a_list_that_is_cut_short_is_never_taken_for_whole(decoder: Any, good: bytes) -> None:
+    n_whole = len(decoder(good))
+    for cut in range(len(good)):
+        try:
+            entries = decoder(good[:cut])
+        except MalformedMessage:
+            continue
+        assert len(entries) < n_whole
 
 
 def test_every_truncated_message_is_malformed_or_understood() -> None:

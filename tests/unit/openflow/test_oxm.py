@@ -87,6 +87,7 @@ def test_every_meaning_has_one_form(fields: dict[str, Any], same: dict[str, Any]
         ({"xreg0": 1 << 64}, "xreg0=0x10000000000000000 does not fit 64 bits"),
         ({"eth_src": b"\1\2\3"}, "eth_src=01:02:03 has 3 bytes: 6 are needed"),
         ({"eth_src": (b"\1\2\3", 5)}, "eth_src=01:02:03 has 3 bytes: 6 are needed"),
+        ({"eth_src": "02:00:00:00:00:01"}, "is a str: give an int or packed bytes"),
         ({"in_port": (1, 1)}, "in_port takes no mask"),
         ({"ipv4_src": 1}, "ipv4_src needs a match on eth_type (0x800) beside it"),
         ({"eth_type": 0x800, "tcp_src": 1}, "tcp_src needs a match on ip_proto (0x6) beside it"),

@@ -17,7 +17,7 @@ from plait.wire.openflow.messages import (
 )
 from plait.wire.openflow.mods import FlowCommand, FlowMod, GroupMod
 from plait.wire.openflow.monitor import ForeignFlowChange
-from plait.wire.openflow.multipart import GROUP_REQUEST, flow_request
+from plait.wire.openflow.multipart import GROUP_REQUEST, MultipartRequest, flow_request
 from plait.wire.openflow.session import Answer, Lost, Ready, Refusal, Session, State
 
 FEATURES = bytes.fromhex("0000000000000009 00000000 fe 00 0000 0000024f 00000000".replace(" ", ""))
@@ -139,6 +139,22 @@ def test_silence_is_answered_by_a_probe_and_more_silence_by_giving_up() -> None:
     assert isinstance(lost, Lost)
     assert "silent for 20 s" in lost.reason
     assert switch.session.next_deadline() is None
+
+
+def test_a_switch_that_never_greets_is_given_up_without_a_probe() -> None:
+    switch = Switch()
+    switch.heard()
+    switch.session.tick(10)
+    assert switch.heard() == []
+    [lost] = switch.session.events()
+    assert isinstance(lost, Lost)
+    assert "silent for 10 s" in lost.reason
+
+
+def test_a_question_whose_answer_can_not_be_read_is_refused_here() -> None:
+    switch = Switch().greet()
+    with pytest.raises(ValueError, match="multipart type 999"):
+        switch.session.request(MultipartRequest(999))
 
 
 def test_any_message_ends_the_silence() -> None:

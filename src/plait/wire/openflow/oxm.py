@@ -159,7 +159,12 @@ def _check(chosen: list[Field], fields: dict[str, Value]) -> None:
     for field in chosen:
         if field.rank is None:
             raise ValueError(f"{field.name} can't be matched: the switch would print other fields back")
-        if isinstance(fields[field.name], tuple) and not field.is_maskable:
+        value = fields[field.name]
+        if not isinstance(value, int | bytes | tuple):
+            raise ValueError(
+                f"{field.name}={value!r} is a {type(value).__name__}: give an int or packed bytes"
+            )
+        if isinstance(value, tuple) and not field.is_maskable:
             raise ValueError(f"{field.name} takes no mask: match the whole value")
         for needed, values in field.prerequisites:
             if needed not in fields:

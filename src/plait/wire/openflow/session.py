@@ -188,7 +188,14 @@ class Session:
             self._events.append(Lost(reason))
 
     def request(self, message: Request) -> int:
-        """Send what will be answered by `Answer`, or by `Refusal`; returns the xid that both carry."""
+        """Send what will be answered by `Answer`, or by `Refusal`; returns the xid that both carry.
+
+        Raises ValueError for a multipart question whose answer this codec can't read.
+        """
+        if isinstance(message, MultipartRequest) and message.type not in _PART_DECODERS:
+            raise ValueError(
+                f"multipart type {message.type}: its answers can't be read, ask {set(_PART_DECODERS)}"
+            )
         xid = self._send(message)
         self._pending[xid] = _Pending(message.type if isinstance(message, MultipartRequest) else None)
         return xid
