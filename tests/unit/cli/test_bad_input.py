@@ -116,6 +116,7 @@ def test_a_store_that_can_not_be_reached_is_said(refused, tmp_path) -> None:
         port = server.getsockname()[1]
     refused("--store", f"etcd://127.0.0.1:{port}", "network", "list", says=f"127.0.0.1:{port}")
     refused("--store", f"etcd://127.0.0.1:{port}", "status", says=f"127.0.0.1:{port}")
+    refused("--store", f"etcd://127.0.0.1:{port}", "status", "--wait", "0.3", says="store")
 
 
 def test_a_store_file_in_no_directory_or_of_another_kind_is_said(refused, tmp_path) -> None:

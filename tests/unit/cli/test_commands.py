@@ -3,9 +3,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
-from plait.cli import document
+from plait.cli import document, output
 from plait.cli.main import run
 from plait.model.codec import encode
 from plait.model.entities import Health, LiveHost, PortState, PortStatus
@@ -209,6 +210,24 @@ def test_an_interrupted_command_ends_in_one_line(plait) -> None:
     waiting.send_signal(signal.SIGINT)
     out, err = waiting.communicate(timeout=30)
     assert (waiting.returncode, out, err.strip()) == (130, "", "plait: interrupted")
+
+
+def test_an_interrupted_bulk_creation_takes_everything_back(plait) -> None:
+    plait.ok("network", "create", "web", "--subnet", "10.0.0.0/14")
+    making = plait_process("port", "create", "p", "--network", "web", "--count", "60000")
+    while not any(key.startswith(keys.PORTS) for key in plait.stored()):
+        assert making.poll() is None
+    making.send_signal(signal.SIGINT)
+    out, err = making.communicate(timeout=60)
+    assert (making.returncode, out, err.strip()) == (130, "", "plait: interrupted")
+    assert not any(key.startswith(keys.PORTS) for key in plait.stored())
+    assert plait.audit() == []
+
+
+def test_colours_do_not_count_as_width() -> None:
+    lines = output.table([{"state": "up", "id": "1"}, {"state": "error", "id": "2"}], ("state", "id"))
+    assert "\033" in lines[1]
+    assert [click.unstyle(line) for line in lines] == ["STATE  ID", "up     1", "error  2"]
 
 
 def test_a_reader_that_leaves_is_no_error(plait) -> None:
