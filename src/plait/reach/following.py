@@ -13,7 +13,7 @@ from contextlib import aclosing
 
 from plait.model.entities import Endpoint
 from plait.reach.api import InSync, Interest, ReachEvent
-from plait.reach.hosts import HostDown, HostEvent, HostsKnown, HostUp, living_hosts
+from plait.reach.hosts import HostDown, HostEvent, HostsKnown, HostUp
 from plait.reach.records import Records
 from plait.reach.refusals import Refusals
 from plait.store import keys
@@ -43,11 +43,8 @@ _Source = (
 class Following:
     """One listener of the plane, for one call of `events`."""
 
-    def __init__(
-        self, store: Store, host: str, *, grace_s: float, retry: Callable[[], Retry], refusals: Refusals
-    ) -> None:
+    def __init__(self, store: Store, host: str, *, retry: Callable[[], Retry], refusals: Refusals) -> None:
         self._store = store
-        self._grace_s = grace_s
         self._retry = retry
         self._queue: asyncio.Queue[_Queued] = asyncio.Queue(_QUEUE_LENGTH)
         self._sources: dict[str, asyncio.Task[None]] = {}
@@ -55,13 +52,12 @@ class Following:
         self._joined = Joined(host, refusals)
         self.problem: str | None = None
 
-    async def events(self, interest: Interest) -> AsyncGenerator[ReachEvent | None, None]:
+    async def events(
+        self, hosts: AsyncGenerator[HostEvent, None], interest: Interest
+    ) -> AsyncGenerator[ReachEvent | None, None]:
         """What happens in the networks of `interest`; None when only `problem` changed. Ends with the
         store."""
         try:
-            hosts = living_hosts(
-                self._store, grace_s=self._grace_s, retry=self._retry(), refusals=self._joined.refusals
-            )
             self._start(_HOSTS, hosts)
             wishes = asyncio.create_task(self._carry("interest", _wishes(interest)))
             self._stopping.add(wishes)

@@ -42,12 +42,23 @@ HostEvent = HostUp | HostDown | HostsKnown | Unavailable | Available
 
 
 async def living_hosts(
-    store: Store, *, grace_s: float = GRACE_S, retry: Retry | None = None, refusals: Refusals | None = None
+    store: Store,
+    *,
+    grace_s: float = GRACE_S,
+    believed: Iterable[LiveHost] = (),
+    retry: Retry | None = None,
+    refusals: Refusals | None = None,
 ) -> AsyncGenerator[HostEvent, None]:
     """Every living host, then every change; who is dead and when: see `Liveness`. Ends when the store is
-    closed."""
+    closed.
+
+    `believed` are hosts that were alive when the caller last heard, before a restart: they are told at
+    once, so that they have the same grace as others when the store was away at the start.
+    """
     clock = asyncio.get_running_loop().time
     hosts = _Hosts(Liveness(grace_s), refusals or Refusals())
+    for event in hosts.believe(believed):
+        yield event
     async with aclosing(follow(store, keys.HOSTS, retry=retry)) as followed:
         coming: asyncio.Future[Followed | None] = asyncio.ensure_future(_next(followed))
         try:
@@ -80,11 +91,16 @@ class _Hosts:
         self.liveness = liveness
         self._refusals = refusals
 
+    def believe(self, records: Iterable[LiveHost]) -> list[HostEvent]:
+        return [event for record in records for event in _told(self.liveness.seen(record))]
+
     def take(self, news: Followed, now: float) -> list[HostEvent]:
         match news:
             case Full(_, items):
+                absent = [name for name in sorted(self.liveness.alive) if keys.host(name) not in items]
+                lost = (_told(self.liveness.gone(name, now)) for name in absent)
                 found = (self._change(key, value, now) for key, value in items.items())
-                return [*chain.from_iterable(found), HostsKnown()]
+                return [*chain.from_iterable(lost), *chain.from_iterable(found), HostsKnown()]
             case Changes(_, changes):
                 found = (self._change(change.key, change.value, now) for change in changes)
                 return [*chain.from_iterable(found)]

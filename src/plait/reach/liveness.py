@@ -20,6 +20,11 @@ class Liveness:
         self._is_away = False
         self._lenient_until: float | None = None
 
+    @property
+    def alive(self) -> frozenset[str]:
+        """Names of the living hosts, those that are missing but not declared dead among them."""
+        return frozenset(self._alive)
+
     def outage_began(self) -> None:
         self._is_away = True
 

@@ -14,10 +14,10 @@ from contextlib import aclosing, contextmanager
 from typing import TypeVar
 
 from plait.model import codec
-from plait.model.entities import Endpoint
+from plait.model.entities import Endpoint, LiveHost
 from plait.reach.api import Interest, ReachEvent, ReachUnavailable
 from plait.reach.following import Following
-from plait.reach.hosts import GRACE_S
+from plait.reach.hosts import GRACE_S, living_hosts
 from plait.reach.refusals import Refusals
 from plait.store import keys
 from plait.store.api import ABSENT, MAX_COMMIT_OPS, Committed, Delete, Item, KeyAt, Put, Store, StoreError
@@ -36,14 +36,22 @@ class WatchReach:
     """The plane as `host` sees it.
 
     `grace_s`: how long after an outage of the store a host has to renew its lease before it counts as dead.
+    `believed`: hosts that were alive when this one last heard, before a restart; they have that time, too.
     """
 
     def __init__(
-        self, store: Store, host: str, *, grace_s: float = GRACE_S, retry: Callable[[], Retry] = Retry
+        self,
+        store: Store,
+        host: str,
+        *,
+        grace_s: float = GRACE_S,
+        believed: Iterable[LiveHost] = (),
+        retry: Callable[[], Retry] = Retry,
     ) -> None:
         self.host = host
         self._store = store
         self._grace_s = grace_s
+        self._believed = tuple(believed)
         self._retry = retry
         self._refusals = Refusals()
         self._problem: str | None = None
@@ -97,10 +105,15 @@ class WatchReach:
     async def events(self, interest: Interest) -> AsyncGenerator[ReachEvent, None]:
         """See `Reach.events`; leave it by `contextlib.aclosing`. Raises ReachUnavailable once the store is
         closed."""
-        following = Following(
-            self._store, self.host, grace_s=self._grace_s, retry=self._retry, refusals=self._refusals
+        following = Following(self._store, self.host, retry=self._retry, refusals=self._refusals)
+        hosts = living_hosts(
+            self._store,
+            grace_s=self._grace_s,
+            believed=self._believed,
+            retry=self._retry(),
+            refusals=self._refusals,
         )
-        async with aclosing(following.events(interest)) as events:
+        async with aclosing(following.events(hosts, interest)) as events:
             async for event in events:
                 self._problem = following.problem
                 if event is not None:
