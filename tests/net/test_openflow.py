@@ -197,6 +197,18 @@ async def test_the_monitor_tells_what_others_do_and_not_what_we_do(bridge: Bridg
     ]
 
 
+async def test_what_vanishes_with_our_own_group_is_told_with_its_reason(bridge: Bridge) -> None:
+    switch = await bridge.connect()
+    await switch.monitor()
+    await switch.commit([GroupMod(GroupCommand.ADD, 1), flow(5, apply(group(1)))])
+    await switch.commit([GroupMod(GroupCommand.DELETE, 1)])
+
+    event = await next_event(switch)
+
+    assert (event.kind, event.priority, event.reason) == ("removed", 5, 3)
+    assert await switch.dump_flows() == []
+
+
 async def test_a_flow_that_asked_for_it_tells_of_its_end(bridge: Bridge) -> None:
     switch = await bridge.connect()
     await switch.monitor()

@@ -26,7 +26,11 @@ _KINDS: Final = {INITIAL: "initial", ADDED: "added", REMOVED: "removed", MODIFIE
 
 
 class ForeignFlowChange(msgspec.Struct, frozen=True):
-    """Somebody else added, removed or modified a flow; `kind` says which."""
+    """Somebody else added, removed or modified a flow; `kind` says which.
+
+    `reason` of a removal: 0 idle, 1 hard timeout, 2 deleted, 3 its group was deleted, 4 its meter. Timeouts
+    are told whoever made the flow, and so is what vanishes with a group, even one that we deleted.
+    """
 
     kind: str
     table: int
