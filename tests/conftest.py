@@ -16,7 +16,7 @@ START_TIMEOUT_S = 20.0
 
 
 class OpenVSwitch:
-    """An ovsdb-server and an ovs-vswitchd (userspace datapath) on a folder, in a network namespace of their own."""
+    """An ovsdb-server and an ovs-vswitchd (userspace datapath) on a folder, in a namespace of their own."""
 
     def __init__(self, rundir: Path) -> None:
         self.rundir = rundir
@@ -61,6 +61,10 @@ class OpenVSwitch:
 
     def appctl(self, *arguments: str) -> str:
         return self._run("ovs-appctl", "-t", f"{self.rundir}/ovs-vswitchd.ctl", *arguments)
+
+    def in_namespace(self, *command: str) -> str:
+        """Run a program in the network namespace that the switch is in."""
+        return self._run("nsenter", "--net", "--target", str(self._processes[-1].pid), *command)
 
     def _spawn(self, *command: str) -> None:
         name = "ovs-vswitchd" if "ovs-vswitchd" in command else command[0]
