@@ -275,6 +275,27 @@ def test_two_interfaces_that_claim_one_port_are_a_problem_of_the_second(rows: Ro
     assert [(problem.device, problem.port_id) for problem in change.problems] == [("veth0", "a")]
 
 
+def test_an_interface_that_moves_to_a_port_of_another_bridge_is_found_there(rows: Rows) -> None:
+    rows.bridge("br-other")
+    rows.owned("br-int", "veth1", "a", 1)
+    rows.port("br-other", "bond0", ofport=2)
+    report = Report(rows.index, "br-int")
+    report.next_change()
+    moved, own = Uuid("i-veth1"), Uuid("i-bond0")
+    before = {"name": "bond0", "interfaces": own}
+    changes = [
+        RowChange("Port", Uuid("p-bond0"), before, {**before, "interfaces": frozenset({moved, own})}),
+        RowChange("Port", Uuid("p-veth1"), {"name": "veth1", "interfaces": moved}, None),
+    ]
+
+    report.take(rows.index.apply(changes))
+
+    change = report.next_change()
+    assert change is not None
+    assert change.detached == ("a",)
+    assert rows.index.interfaces["veth1"].bridge == "br-other"
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["veth1", "veth2"]),

@@ -147,7 +147,10 @@ class OvsdbConnection:
             key = change.table, change.uuid
             earlier = self._unseen.get(key)
             old = change.old if earlier is None else earlier.old
-            self._unseen[key] = RowChange(change.table, change.uuid, old, change.new)
+            if old is None and change.new is None:  # came and went unseen
+                self._unseen.pop(key, None)
+            else:
+                self._unseen[key] = RowChange(change.table, change.uuid, old, change.new)
         self._is_woken.set()
 
 

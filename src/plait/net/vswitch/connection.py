@@ -291,11 +291,11 @@ class Vswitch:
     def _take(self, changes: Sequence[RowChange]) -> None:
         differences = self._index.apply(changes)
         self._report.take(differences)
-        self._untended.update(
-            after.name
-            for _, after in differences
-            if after is not None and after.bridge == self._report.bridge and after.is_owned
-        )
+        for before, after in differences:
+            if after is not None and after.bridge == self._report.bridge and after.is_owned:
+                self._untended.add(after.name)
+            elif before is not None:
+                self._untended.discard(before.name)
         self._is_woken.set()
         for condition, future in self._waiters:
             if not future.done() and condition():

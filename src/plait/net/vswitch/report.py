@@ -27,11 +27,14 @@ class Told(Generic[Key, Value]):
 
     def put(self, key: Key, value: Value | None) -> None:
         """The value is this now; None: there is none."""
-        if value is None:
-            self.current.pop(key, None)
-        else:
+        if value is not None:
             self.current[key] = value
-        self._dirty[key] = None
+        else:
+            self.current.pop(key, None)
+        if value is None and key not in self._told:  # came and went untold
+            self._dirty.pop(key, None)
+        else:
+            self._dirty[key] = None
 
     def take(self) -> tuple[tuple[Value, ...], tuple[Key, ...]]:
         """Values that are new or different, and keys that are gone, since the last call."""
