@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 import pytest
 
 from plait.lab.stores import FaultyStore
@@ -469,6 +470,14 @@ async def test_a_new_endpoint_takes_one_round_trip(watched) -> None:
         ("commit", keys.reach("n", "p", "a")): 1,
         ("commit", keys.announced("a", "n", "p")): 1,
     }
+
+
+async def test_large_endpoints_are_told_in_as_many_commits_as_it_takes(watched) -> None:
+    owner = watched.plane("a")
+    groups = tuple(f"239.1.{number // 250}.{number % 250}" for number in range(5000))
+    large = [msgspec.structs.replace(endpoint(f"p{number}", "a"), multicast=groups) for number in range(30)]
+    await owner.announce_many(large)
+    assert await owner.own_records() == {(one.network, one.port): one for one in large}
 
 
 async def test_a_restarted_agent_settles_what_stands_without_reading_other_hosts_records(watched) -> None:

@@ -20,7 +20,18 @@ from plait.reach.following import Following
 from plait.reach.hosts import GRACE_S, living_hosts
 from plait.reach.refusals import Refusals
 from plait.store import keys
-from plait.store.api import ABSENT, MAX_COMMIT_OPS, Committed, Delete, Item, KeyAt, Put, Store, StoreError
+from plait.store.api import (
+    ABSENT,
+    MAX_COMMIT_BYTES,
+    MAX_COMMIT_OPS,
+    Committed,
+    Delete,
+    Item,
+    KeyAt,
+    Put,
+    Store,
+    StoreError,
+)
 from plait.store.follow import Retry
 
 Place = tuple[str, str]
@@ -74,11 +85,10 @@ class WatchReach:
         await self.withdraw_many((endpoint,))
 
     async def announce_many(self, endpoints: Iterable[Endpoint]) -> None:
-        """As `announce`, many in one commit. Raises ReachUnavailable with some of them written, whole
-        commits."""
+        """As `announce`, many in one commit. When it raises ReachUnavailable, the first of them may be told."""
         wanted = {(endpoint.network, endpoint.port): self._own(endpoint) for endpoint in endpoints}
-        for chunk in _chunks(list(wanted.values()), _ENDPOINTS_PER_COMMIT):
-            await self._announce(chunk)
+        for portion in _portions((place, codec.encode(endpoint)) for place, endpoint in wanted.items()):
+            await self._announce(portion)
 
     async def withdraw_many(self, endpoints: Iterable[Endpoint]) -> None:
         """As `withdraw`, many in one commit."""
@@ -91,8 +101,7 @@ class WatchReach:
         return {place: endpoint for place, endpoint in decoded.items() if endpoint is not None}
 
     async def settle(self, endpoints: Iterable[Endpoint]) -> None:
-        """Make `endpoints` all that stands in this host's name: for the start, and for the end of an
-        outage."""
+        """Make `endpoints` all that stands in this host's name: at the start, and after an outage."""
         wanted = {(endpoint.network, endpoint.port): self._own(endpoint) for endpoint in endpoints}
         found = await self._standing()
         await self._withdraw([place for place in found if place not in wanted])
@@ -103,8 +112,7 @@ class WatchReach:
         )
 
     async def events(self, interest: Interest) -> AsyncGenerator[ReachEvent, None]:
-        """See `Reach.events`; leave it by `contextlib.aclosing`. Raises ReachUnavailable once the store is
-        closed."""
+        """See `Reach.events`. Raises ReachUnavailable once the store is closed."""
         following = Following(self._store, self.host, retry=self._retry, refusals=self._refusals)
         hosts = living_hosts(
             self._store,
@@ -127,24 +135,24 @@ class WatchReach:
             )
         return endpoint
 
-    async def _announce(self, endpoints: Sequence[Endpoint]) -> None:
+    async def _announce(self, records: Mapping[Place, bytes]) -> None:
         """One commit. It is tried first as if nothing stood: then a new endpoint takes one round trip."""
-        wanted = {keys.reach(e.network, e.port, e.host): (e, codec.encode(e)) for e in endpoints}
+        named = {keys.reach(*place, self.host): place for place in records}
         standing: Mapping[str, Item] = {}
         for _ in range(_ATTEMPTS):
             compares, writes = [], []
-            for key, (endpoint, value) in wanted.items():
+            for key, place in named.items():
                 item = standing.get(key)
-                if item is None or item.value != value:
+                if item is None or item.value != records[place]:
                     compares.append(KeyAt(key, ABSENT if item is None else item.revision))
-                    writes.append(Put(key, value))
-                    writes.append(Put(keys.announced(self.host, endpoint.network, endpoint.port), b""))
+                    writes.append(Put(key, records[place]))
+                    writes.append(Put(keys.announced(self.host, *place), b""))
             if not writes:
                 return
             with _store_errors():
                 if isinstance(await self._store.commit(compares, writes), Committed):
                     return
-                standing = (await self._store.get(list(wanted))).items
+                standing = (await self._store.get(list(named))).items
         raise ReachUnavailable(
             f"somebody else writes endpoints for host {self.host!r}: give every agent a name of its own"
         )
@@ -185,6 +193,20 @@ def _store_errors() -> Iterator[None]:
 def _place(rest: str) -> Place:
     network, _, port = rest.partition("/")
     return network, port
+
+
+def _portions(records: Iterable[tuple[Place, bytes]]) -> Iterator[dict[Place, bytes]]:
+    """What fits into one commit, with room for keys."""
+    portion: dict[Place, bytes] = {}
+    size = 0
+    for place, value in records:
+        if portion and (len(portion) == _ENDPOINTS_PER_COMMIT or size + len(value) > MAX_COMMIT_BYTES // 2):
+            yield portion
+            portion, size = {}, 0
+        portion[place] = value
+        size += len(value)
+    if portion:
+        yield portion
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
