@@ -119,7 +119,7 @@ class Creation:
         new = [subnet for subnet in view.subnets if subnet not in self._searches]
         wanted = [keys.cursor(subnet.id) for subnet in new[:_CURSORS_READ]]
         if host is not None:
-            wanted += [keys.inventory(host), keys.host(host)]
+            wanted += host_keys(host)
         found = (await self._store.get(wanted)).items if wanted else {}
         for subnet in new:
             if subnet in self._searches:
@@ -136,9 +136,15 @@ class Creation:
         return [self._searches[subnet].cursor() for subnet in list(searched)[:_MAX_CURSORS]]
 
 
+def host_keys(host: str) -> list[str]:
+    """Where a known host stands: at least one of these. Raises Invalid."""
+    checks.name(host, "host")
+    return [keys.inventory(host), keys.host(host)]
+
+
 async def known_host(store: Store, host: str, found: Mapping[str, Item]) -> Compare:
     """A compare that holds as long as the cluster knows `host`. Raises NotFound, naming those it knows."""
-    for key in (keys.inventory(host), keys.host(host)):
+    for key in host_keys(host):
         if key in found:
             return KeyAt(key, found[key].revision)
     known = [*(await store.snapshot(keys.INVENTORY)).items, *(await store.snapshot(keys.HOSTS)).items]

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from plait.intent.errors import NotFound, Stale, Taken
 from plait.intent.transactions import Failed
+from plait.model import checks
 from plait.model.codec import decode
 from plait.model.entities import Network, Port, Subnet
 from plait.store import keys
@@ -43,9 +44,9 @@ def record_key(kind: type[Named], id: str) -> str | None:
 async def resolve(store: Store, kind: type[Named], project: str, ref: str) -> tuple[Named, Revision]:
     """The thing of `project` that has `ref` as its id or else as its name, and its record's revision.
 
-    Raises NotFound. Two reads by name, one by id.
+    Raises NotFound, Invalid. Two reads by name, one by id.
     """
-    by_name = keys.name(kind.kind, project, ref)
+    by_name = keys.name(kind.kind, project, checks.name(ref, kind.kind))
     by_id = record_key(kind, ref) or by_name
     for _ in range(_ATTEMPTS):
         found = (await store.get(sorted({by_id, by_name}))).items

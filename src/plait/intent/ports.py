@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from plait.intent import names, records
 from plait.intent.claimants import refuse_taken
-from plait.intent.creation import Creation, Views, known_host
+from plait.intent.creation import Creation, Views, host_keys, known_host
 from plait.intent.deletion import delete_ports
 from plait.intent.draft import explicit_addresses
 from plait.intent.errors import IntentError
@@ -176,5 +176,5 @@ class Ports:
     async def _known(self, host: str | None) -> Sequence[Compare]:
         if host is None:
             return []
-        found = (await self.store.get([keys.inventory(host), keys.host(host)])).items
+        found = (await self.store.get(host_keys(host))).items
         return [await known_host(self.store, host, found)]

@@ -145,7 +145,10 @@ class Subnets:
 def make_subnet(network: Network, prefix: str, *, name: str | None, gateway: str | None) -> Subnet:
     """A subnet of `network` with a new id, in canonical form. Raises Invalid."""
     id = names.new_id(network.id)
-    canonical = str(checks.prefix(prefix))
+    parsed = checks.prefix(prefix)
+    if parsed.network_address.is_unspecified:
+        raise Invalid(f"prefix {parsed} has addresses that no station can have: choose one like 10.0.0.0/24")
+    canonical = str(parsed)
     return Subnet(
         id=id,
         name=id if name is None else name,

@@ -40,6 +40,8 @@ async def test_the_same_subnet_in_two_networks_is_normal(intent: Intent, web: st
     [
         ("10.0.0.0", "nope", "gateway 'nope' is not an IPv4 or IPv6 address"),
         ("10.0.0.0/33", "first", "prefix '10.0.0.0/33' is not a subnet"),
+        ("0.0.0.0/0", "first", "has addresses that no station can have"),
+        ("::/64", "first", "has addresses that no station can have"),
         ("224.0.0.0/8", "first", "can't be a subnet"),
         ("127.0.0.0/8", "first", "can't be a subnet"),
         ("10.0.0.0/24", "10.0.1.1", "gateway 10.0.1.1 lies outside 10.0.0.0/24"),
