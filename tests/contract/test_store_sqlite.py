@@ -255,3 +255,28 @@ async def test_many_may_make_the_same_new_file_at_once(path):
         assert (await stores[0].snapshot("")).revision == len(stores)
         for store in stores:
             await store.close()
+
+
+async def test_stores_of_one_process_do_not_drop_each_others_locks(path, run):
+    """Closing any descriptor of a file drops all POSIX locks that the process has on it (fcntl(2))."""
+    first, second = SqliteStore(path), SqliteStore(path)
+    await first.commit([], [Put("n", b"0")])
+    await second.get(["n"])
+    for number in range(1, 4):
+        other = await run("count_up.py", f"sqlite://{path}", "n", "1")
+        assert await other.wait() == 0
+        assert path.with_name("plait.db-wal").exists()
+        assert (await first.get(["n"])).items["n"].value == b"%d" % number
+        await second.commit([], [Put("seen", b"%d" % number)])
+    await first.close()
+    await second.close()
+
+
+async def test_closing_while_a_watch_begins_ends_it(path):
+    for _ in range(10):
+        store = SqliteStore(path)
+        watch = store.watch("", Revision(0))
+        beginning = asyncio.ensure_future(anext(watch, None))
+        await asyncio.sleep(0)
+        await store.close()
+        assert await beginning is None

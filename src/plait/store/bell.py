@@ -57,6 +57,8 @@ class Bell:
         made = os.fstat(self._fd)
         if (made.st_uid, made.st_gid) != (like.st_uid, like.st_gid) and os.geteuid() == 0:
             os.fchown(self._fd, like.st_uid, like.st_gid)
+        if made.st_mode != like.st_mode and os.geteuid() in (0, made.st_uid):
+            os.fchmod(self._fd, like.st_mode & 0o777)
 
     def ring(self) -> None:
         """Wake every listener on this machine, this process's own too."""

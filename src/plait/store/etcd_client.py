@@ -1,6 +1,6 @@
 """Asking one of several etcd endpoints: connecting, failing over, logging in.
 
-Rule 1: a read may go to any endpoint, again and again, until its time is up.
+Rule 1: a read may go to any endpoint that can be connected to, again and again, until its time is up.
 Rule 2: a write goes out once. It is repeated only if no server can have begun it: else a commit that was
 done would come back as a conflict with itself.
 Rule 3: every request says that it needs a leader, so a member that is cut off from the others refuses it.
@@ -11,7 +11,8 @@ A connection is watched by HTTP/2 pings, so a server that is gone without a word
 import asyncio
 import random
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -98,6 +99,16 @@ class Endpoint:
         self.address = address
         self._credentials = credentials
         self._channel: grpc.aio.Channel | None = None
+        self._users = 0
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Inside the block the connection is not given up for a new one."""
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
 
     def channel(self) -> grpc.aio.Channel:
         if self._channel is None:
@@ -110,16 +121,30 @@ class Endpoint:
 
     async def why_not_connected(self, within_s: float) -> str | None:
         """Connects; the reason if that fails or takes longer than `within_s`, else None."""
+        await self._forget_old_failure()
         channel = self.channel()
         try:
             async with asyncio.timeout(within_s):
-                while (state := channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
-                    if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-                        return await self._failure()
-                    await channel.wait_for_state_change(state)
+                with self.in_use():
+                    return await self._why_not_connected(channel)
         except TimeoutError:
             return f"no answer within {within_s:.1f} s"
+
+    async def _why_not_connected(self, channel: grpc.aio.Channel) -> str | None:
+        while (state := channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
+            if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                return await self._failure()
+            await channel.wait_for_state_change(state)
         return None
+
+    async def _forget_old_failure(self) -> None:
+        """gRPC repeats an old failure until it is time to try again; a new channel tries at once."""
+        channel = self._channel
+        if channel is None or self._users:
+            return
+        if channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            self._channel = None
+            await channel.close()
 
     async def _failure(self) -> str | None:
         """Why the connection fails: gRPC says it only to a request, which it then doesn't send."""
@@ -148,7 +173,8 @@ async def unary(
         request_serializer=method.question.SerializeToString,
         response_deserializer=method.answer.FromString,  # type: ignore[attr-defined]
     )
-    answer: _Answer = await call(question, metadata=metadata, timeout=timeout_s)
+    with endpoint.in_use():
+        answer: _Answer = await call(question, metadata=metadata, timeout=timeout_s)
     return answer
 
 
@@ -159,7 +185,7 @@ def stream(
     metadata: Metadata,
     timeout_s: float | None = None,
 ) -> Any:
-    """Questions and answers, each a stream."""
+    """Questions and answers, each a stream; the caller holds the endpoint in use."""
     call = endpoint.channel().stream_stream(
         method.path,
         request_serializer=method.question.SerializeToString,
@@ -175,9 +201,10 @@ async def _first_answer(
     metadata: Metadata,
     timeout_s: float,
 ) -> _Answer:
-    async for answer in stream(endpoint, method, [question], metadata, timeout_s):
-        first: _Answer = answer
-        return first
+    with endpoint.in_use():
+        async for answer in stream(endpoint, method, [question], metadata, timeout_s):
+            first: _Answer = answer
+            return first
     raise StoreUnavailable(f"etcd {endpoint.address} ended the stream without an answer: {WAY_OUT}")
 
 
@@ -209,8 +236,7 @@ class EtcdClient:
         return None if self._login is None else self._login.user
 
     async def ask(self, method: Method[_Question, _Answer], question: _Question) -> _Answer:
-        """The answer to something that may be asked twice: a read, or a write that changes nothing the
-        second time.
+        """The answer to a question that may be asked twice: a read, or a write that does nothing more then.
 
         Raises StoreUnavailable when no endpoint answers in time, StoreError, and AioRpcError for what is not
         found or out of range: only the caller knows what that means.
@@ -224,8 +250,7 @@ class EtcdClient:
     async def tell(self, method: Method[_Question, _Answer], question: _Question) -> _Answer:
         """As `ask`, for a write that must not be done twice.
 
-        Raises StoreUnavailable also when the answer was lost, so that nobody knows whether the write was
-        done.
+        Raises StoreUnavailable also when the answer was lost: nobody knows then whether the write was done.
         """
         return await self._request(unary, method, question, is_surely_not_done)
 
@@ -246,7 +271,7 @@ class EtcdClient:
 
     def forget_login(self, metadata: Metadata) -> None:
         """The token in `metadata` is no good any more; with a newer one this does nothing."""
-        if self._token == dict(metadata).get("token"):
+        if (self._token or None) == dict(metadata).get("token"):
             self._token = None
 
     async def close(self) -> None:

@@ -1,7 +1,6 @@
 """What etcd's and gRPC's errors mean to an operator, and which of them prove that nothing was done.
 
-Source: etcd `api/v3rpc/rpctypes/error.go` (the texts are part of the API: clients have nothing else to go
-by).
+Source: etcd `api/v3rpc/rpctypes/error.go`. The texts are part of the API: clients have nothing else to go by.
 """
 
 import re
@@ -16,10 +15,7 @@ _REASONS = (
     (r"CERTIFICATE_VERIFY_FAILED", "its certificate is not signed by the given CA"),
     (r"Hostname Verification", "its certificate is for another name"),
     (r"Unwrap failed|DATA_CORRUPTED|alert", "it refuses our certificate, or wants one: check cert and key"),
-    (
-        r"Handshake read failed|WRONG_VERSION",
-        "it hangs up on TLS: without TLS use etcd:// instead of etcds://",
-    ),
+    (r"Handshake read failed|WRONG_VERSION", "it knows no TLS: use etcd:// instead of etcds://"),
     (r"(?i)handshake|ssl|tls", "the TLS handshake failed: check ca, cert and key"),
     (r"Connection refused", "connection refused"),
     (r"No route to host|Network is unreachable", "no route to it"),

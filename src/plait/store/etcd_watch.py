@@ -14,11 +14,11 @@ right there.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
 
 from plait.store.api import Batch, Change, Compacted, Revision, StoreError, StoreUnavailable
-from plait.store.etcd_client import WATCH, EtcdClient, Metadata, stream
+from plait.store.etcd_client import WATCH, Endpoint, EtcdClient, Metadata, stream
 from plait.store.etcd_errors import explain, is_elsewhere_better, wants_new_login
 from plait.store.etcd_grpc import grpc
 from plait.store.etcd_pb import etcd_pb2 as pb
@@ -65,14 +65,21 @@ class _Watch:
         return pb.WatchRequest(create_request=create)
 
     def receive(self, response: pb.WatchResponse) -> None:
-        self._fragments.extend(response.events)
-        if response.fragment or response.created:
-            return
-        events, self._fragments = self._fragments, []
-        if not events:
+        events = [*self._fragments, *response.events]
+        self._fragments = []
+        if response.fragment and events:
+            # The last commit may go on in the next fragment; those before it are whole.
+            last = events[-1].kv.mod_revision
+            self._fragments = [event for event in events if event.kv.mod_revision == last]
+            events = events[: -len(self._fragments)]
+        if events:
+            self._keep(events)
+        elif not (response.created or response.fragment):
             # A progress notice: nothing up to here concerns us.
             self.after = max(self.after, Revision(response.header.revision))
-            return
+
+    def _keep(self, events: Sequence[pb.Event]) -> None:
+        """Whole commits, ready to be read."""
         changes = tuple(
             Change(text(event.kv.key), None if event.type == pb.Event.DELETE else event.kv.value)
             for event in events
@@ -177,13 +184,19 @@ class EtcdWatches:
             except StoreError as error:
                 self._fail_all(error)
                 return
+            except Exception as error:
+                self._fail_all(StoreError(f"etcd can't be watched: {error!r}"))
+                return
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LAST_RETRY_S)
 
     async def _stream(self) -> None:
-        """One stream, until it is lost (StoreUnavailable), refused (StoreError) or needs a new login
-        (returns)."""
+        """One stream, until it is lost or refused (raises StoreError) or needs a new login (returns)."""
         endpoint, metadata = await self._client.connected()
+        with endpoint.in_use():
+            await self._stream_from(endpoint, metadata)
+
+    async def _stream_from(self, endpoint: Endpoint, metadata: Metadata) -> None:
         self._begin_all()
         call = stream(endpoint, WATCH, self._take_requests(self._requests), metadata)
         try:

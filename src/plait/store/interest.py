@@ -10,17 +10,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from plait.store.api import Revision
+from plait.store.api import Revision, StoreError
 
 
 class Watch:
     """One reader of one prefix: where it stands, and from where there is something to read."""
 
-    __slots__ = ("_news", "_touched_from", "_touched_to", "after", "prefix")
+    __slots__ = ("_news", "_touched_from", "_touched_to", "after", "failure", "prefix")
 
     def __init__(self, prefix: str, after: Revision) -> None:
         self.prefix = prefix
         self.after = after
+        self.failure: StoreError | None = None
         self._touched_from: int | None = after + 1
         self._touched_to: int = after
         self._news = asyncio.Event()
@@ -103,6 +104,13 @@ class Interest:
         for watches in self._by_prefix.values():
             for watch in watches:
                 watch.touch(revision)
+
+    def fail_all(self, error: StoreError) -> None:
+        """Whoever watches now has to end with `error`: it can't be told of changes any more."""
+        for watches in self._by_prefix.values():
+            for watch in watches:
+                watch.failure = type(error)(*error.args)
+                watch.wake()
 
     def wake_all(self) -> None:
         """Every watch looks again, whatever it waits for."""

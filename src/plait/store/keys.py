@@ -1,7 +1,7 @@
 """The layout of the store. Interest is a prefix, so every question an agent asks is one prefix.
 
-Ports do not stand below their network: an agent follows its networks, but of ports it needs its own only (`bound/`);
-the others' places come from a reach plane.
+Ports do not stand below their network: an agent follows its networks, but of ports it needs its own only
+(`bound/`); the others' places come from a reach plane.
 """
 
 ROOT = "plait/v1/"

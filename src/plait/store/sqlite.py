@@ -66,8 +66,7 @@ class SqliteStore:
         self._interest = Interest()
         self._rung = asyncio.Event()
         self._follower: asyncio.Task[None] | None = None
-        self._following: asyncio.Future[None] | None = None
-        self._failure: StoreError | None = None
+        self._following: asyncio.Future[bool] | None = None
         self._closed = False
 
     async def snapshot(self, prefix: str) -> Snapshot:
@@ -86,13 +85,14 @@ class SqliteStore:
         watch = Watch(prefix, after)
         with self._interest.following(watch):
             # The follower has to stand before the first read: else a commit between the two would be lost.
-            await self._follow()
+            if not await self._follow():
+                return
             while not self._closed:
                 await watch.news()
                 if self._closed:
                     return
-                if self._failure is not None:
-                    raise type(self._failure)(*self._failure.args) from self._failure
+                if watch.failure is not None:
+                    raise watch.failure
                 if (first := watch.begin_reading()) is None:
                     continue
                 read = await self._run(self._file.changes, prefix, first)
@@ -125,6 +125,8 @@ class SqliteStore:
             self._follower.cancel()
             with suppress(asyncio.CancelledError):
                 await self._follower
+        if self._following is not None and not self._following.done():
+            self._following.set_result(False)
         await asyncio.get_running_loop().run_in_executor(self._worker, self._file.close)
         self._worker.shutdown(wait=False)
 
@@ -136,22 +138,21 @@ class SqliteStore:
         self._check_open()
         return await asyncio.get_running_loop().run_in_executor(self._worker, work, *args)
 
-    async def _follow(self) -> None:
-        """Returns once every change from now on is heard of."""
+    async def _follow(self) -> bool:
+        """Returns once every change from now on is heard of; False if the store was closed meanwhile."""
         if self._follower is None or self._follower.done():
-            self._failure = None
             self._following = asyncio.get_running_loop().create_future()
             self._follower = asyncio.create_task(self._follow_news(self._following))
         assert self._following is not None
         # Shielded: one who stops waiting must not stop the others.
-        await asyncio.shield(self._following)
+        return await asyncio.shield(self._following)
 
-    async def _follow_news(self, following: asyncio.Future[None]) -> None:
+    async def _follow_news(self, following: asyncio.Future[bool]) -> None:
         try:
             await self._run(self._file.open)
             self._bell.listen(self._rung.set)
             news = await self._run(self._file.news, None)
-            following.set_result(None)
+            following.set_result(True)
             while True:
                 if not news.more:
                     await self._ring_or_expiry(news.next_expiry_s)
@@ -163,12 +164,17 @@ class SqliteStore:
                 if self._bell.watch_files():
                     self._rung.set()
         except StoreError as error:
-            self._failure = error
-            if not following.done():
-                following.set_exception(error)
-            self._interest.wake_all()
+            self._fail(following, error)
+        except Exception as error:
+            self._fail(following, StoreError(f"store {self._path} can't be followed: {error!r}"))
         finally:
             self._bell.stop_listening()
+
+    def _fail(self, following: asyncio.Future[bool], error: StoreError) -> None:
+        if following.done():
+            self._interest.fail_all(error)
+        else:
+            following.set_exception(error)
 
     async def _ring_or_expiry(self, next_expiry_s: float | None) -> None:
         with suppress(TimeoutError):

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from pathlib import Path
+from uuid import uuid4
 
 from plait.store.api import StoreError, StoreUnavailable
 
@@ -50,13 +51,14 @@ def open_database(path: Path, synchronous: str) -> tuple[sqlite3.Connection, os.
     """
     _check_directory(path)
     try:
-        # Made here, to be readable by owner and group alone; SQLite gives its side files the same mode.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
-        db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        if not path.exists():
+            _make(path)
+        may_use = os.access(path, os.R_OK | os.W_OK, effective_ids=True)
     except OSError as error:
-        raise StoreError(
-            f"store {path}: {error.strerror}: give this user the right to write the file and its directory"
-        ) from error
+        raise _no_right(path, error.strerror) from error
+    if not may_use:
+        raise _no_right(path, "Permission denied")
+    db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
     try:
         _check_origin(db, path)
         (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -69,6 +71,26 @@ def open_database(path: Path, synchronous: str) -> tuple[sqlite3.Connection, os.
         db.close()
         raise
     return db, path.stat()
+
+
+def _make(path: Path) -> None:
+    """An empty file, readable by owner and group alone; SQLite gives its side files the same mode.
+
+    Made under another name: to open the file itself and close it would drop the locks that another store of
+    this process may have on it by then (fcntl(2), POSIX locks). Raises OSError.
+    """
+    new = path.with_name(f"{path.name}-new-{uuid4().hex}")
+    os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640))
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        pass  # Another was first.
+    finally:
+        os.unlink(new)
+
+
+def _no_right(path: Path, reason: str | None) -> StoreError:
+    return StoreError(f"store {path}: {reason}: give this user the right to write the file and its directory")
 
 
 def _check_directory(path: Path) -> None:
