@@ -85,7 +85,7 @@ class WatchReach:
         await self.withdraw_many((endpoint,))
 
     async def announce_many(self, endpoints: Iterable[Endpoint]) -> None:
-        """As `announce`, many in one commit. When it raises ReachUnavailable, the first of them may be told."""
+        """As `announce`, many in one commit. After ReachUnavailable the first of them may be told."""
         wanted = {(endpoint.network, endpoint.port): self._own(endpoint) for endpoint in endpoints}
         for portion in _portions((place, codec.encode(endpoint)) for place, endpoint in wanted.items()):
             await self._announce(portion)
