@@ -53,11 +53,11 @@ async def living_hosts(
     closed.
 
     `believed` are hosts that were alive when the caller last heard, before a restart: they are told at
-    once, so that they have the same grace as others when the store was away at the start.
+    once, and have the grace to show up, because the store may have been away meanwhile.
     """
     clock = asyncio.get_running_loop().time
     hosts = _Hosts(Liveness(grace_s), refusals or Refusals())
-    for event in hosts.believe(believed):
+    for event in hosts.believe(believed, clock()):
         yield event
     async with aclosing(follow(store, keys.HOSTS, retry=retry)) as followed:
         coming: asyncio.Future[Followed | None] = asyncio.ensure_future(_next(followed))
@@ -91,8 +91,8 @@ class _Hosts:
         self.liveness = liveness
         self._refusals = refusals
 
-    def believe(self, records: Iterable[LiveHost]) -> list[HostEvent]:
-        return [event for record in records for event in _told(self.liveness.seen(record))]
+    def believe(self, records: Iterable[LiveHost], now: float) -> list[HostEvent]:
+        return [event for record in records for event in _told(self.liveness.believe(record, now))]
 
     def take(self, news: Followed, now: float) -> list[HostEvent]:
         match news:

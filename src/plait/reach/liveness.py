@@ -32,6 +32,12 @@ class Liveness:
         self._is_away = False
         self._lenient_until = now + self._grace_s
 
+    def believe(self, record: LiveHost, now: float) -> list[tuple[str, LiveHost | None]]:
+        """The host was alive before a restart of ours. Whether there is an outage we can't know: it has
+        the grace."""
+        self._lenient_until = now + self._grace_s
+        return self.seen(record)
+
     def seen(self, record: LiveHost) -> list[tuple[str, LiveHost | None]]:
         """The host's record stands, with this content."""
         self._missing.discard(record.name)

@@ -83,10 +83,17 @@ async def test_after_a_restart_without_a_store_believed_hosts_have_the_same_grac
         assert await anext(told) == HostDown("a")
 
 
-async def test_without_an_outage_a_believed_host_that_is_not_there_is_dead_at_once(
-    store: FaultyStore,
-) -> None:
+async def test_a_believed_host_may_show_up_after_all_others_are_known(store: FaultyStore) -> None:
     await live(store, B)
-    async with aclosing(hosts(store, grace_s=3600, believed=(A, B))) as told:
+    async with aclosing(hosts(store, grace_s=3600, believed=(A,))) as told:
         heard = await until(told, lambda event: event == HostsKnown())
-    assert heard == [HostUp(A), HostUp(B), HostDown("a"), HostsKnown()]
+        assert heard == [HostUp(A), HostUp(B), HostsKnown()]
+        moved = LiveHost(name="a", vtep="172.16.0.9")
+        await live(store, moved)
+        assert await anext(told) == HostUp(moved)
+
+
+async def test_a_believed_host_that_does_not_show_up_is_dead(store: FaultyStore) -> None:
+    async with aclosing(hosts(store, grace_s=0.05, believed=(A,))) as told:
+        heard = await until(told, lambda event: event == HostDown("a"))
+    assert heard == [HostUp(A), HostsKnown(), HostDown("a")]
