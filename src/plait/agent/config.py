@@ -207,11 +207,14 @@ class Config:
     def __post_init__(self) -> None:
         try:
             checks.name(self.host, "option host")
-            checks.device(self.bridge)
             if self.underlay_address is not None:
                 checks.ip(self.underlay_address, "option underlay_address")
         except checks.Invalid as error:
             raise ConfigError(str(error)) from None
+        try:
+            checks.device(self.bridge)
+        except checks.Invalid as error:
+            raise ConfigError(f"option bridge: {error}") from None
         for name, target in (("ovsdb", self.ovsdb), ("openflow", self.openflow)):
             if not target.startswith(("unix:", "tcp:", "ssl:")):
                 raise ConfigError(

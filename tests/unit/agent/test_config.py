@@ -104,7 +104,7 @@ def test_settings_of_the_command_line_may_stand_in_the_same_file(file: Path) -> 
         ("transports = [[1]]\n", "takes vxlan, geneve or gre"),
         ('ovsdb = "/run/db.sock"\n', "it takes unix:<path>"),
         ('host = "a/b"\n', "option host 'a/b' is not a name"),
-        ('bridge = "much-too-long-name"\n', "not a Linux interface name"),
+        ('bridge = "much-too-long-name"\n', "option bridge: .*not a Linux interface name"),
         ('underlay_address = "here"\n', "option underlay_address 'here' is not an IPv4 or IPv6 address"),
         ("host = \n", "is not TOML"),
         ("\udcff", "is not TOML"),
