@@ -19,6 +19,7 @@ from plait.net.ovsdb import ConnectionLost
 from plait.net.stream import TlsFiles, Unreachable
 from plait.net.vswitch import (
     BridgeInfo,
+    InterfaceProblem,
     PlugRequest,
     SwitchChange,
     SwitchConfig,
@@ -48,7 +49,6 @@ SwitchTrouble = (
 class Plugging:
     """Keeps the database as wanted, through its restarts; `on_state` hears "ok" or what is wrong.
 
-    `problems` says, by port id, why a device could not be attached.
     """
 
     def __init__(
@@ -76,8 +76,8 @@ class Plugging:
         self._dirty: set[str] = set()
         self._all_dirty = True
         self._asked: dict[str, PlugRequest] = {}
-        self.problems: dict[str, str] = {}
-        self._device_problems: dict[str, str | None] = {}
+        self._refused: dict[str, str] = {}
+        self._broken: dict[str, InterfaceProblem] = {}
         engine.gate.wait_for(SOURCE)
         engine.on_dirty(self._look)
 
@@ -85,6 +85,13 @@ class Plugging:
         self._dirty.update(key.id for key in dirty if key.kind == "port")
         self._all_dirty |= any(key.kind in ("network", "room") for key in dirty)
         self._wake.set()
+
+    def problem(self, port: Port) -> str | None:
+        """Why the port's device could not be attached; None while nothing speaks against it."""
+        broken = self._broken.get(port.device or "")
+        if broken is not None and broken.port_id == port.id:
+            return f"device {broken.device}: {broken.reason}"
+        return self._refused.get(port.id)
 
     async def run(self) -> None:
         """For ever: connect, tell what is there, carry out what is wanted."""
@@ -153,13 +160,10 @@ class Plugging:
         if change.tunnel_ofports is not None:
             changes.append(Change(Tunnels, "", Tunnels(tuple(sorted(change.tunnel_ofports.items())))))
         for device in change.solved:
-            port_id = self._device_problems.pop(device, None)
-            if port_id is not None:
-                self.problems.pop(port_id, None)
+            self._broken.pop(device, None)
         for problem in change.problems:
-            self._device_problems[problem.device] = problem.port_id
+            self._broken[problem.device] = problem
             if problem.port_id is not None:
-                self.problems[problem.port_id] = f"device {problem.device}: {problem.reason}"
                 # Not a change of the view, but of what is to be reported.
                 self._engine.look_again({Key("port", problem.port_id)})
             log.warning(
@@ -186,7 +190,7 @@ class Plugging:
             gone = sorted(looked_at - wanted.keys())
             for id in gone:
                 asked.pop(id, None)
-                self.problems.pop(id, None)
+                self._refused.pop(id, None)
             if gone:
                 await vswitch.unplug(gone)
             await self._plug(vswitch, wanted, asked)
@@ -204,11 +208,11 @@ class Plugging:
             log.warning(
                 "port can't be plugged in", port=failure.port_id, device=failure.device, reason=failure.reason
             )
-            self.problems[failure.port_id] = reason
+            self._refused[failure.port_id] = reason
         failed = {failure.port_id for failure in failures}
         for request in fresh:
             if request.port_id not in failed:
-                self.problems.pop(request.port_id, None)
+                self._refused.pop(request.port_id, None)
         if failed:
             self._engine.look_again({Key("port", id) for id in failed})
 

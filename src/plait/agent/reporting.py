@@ -170,7 +170,7 @@ class Reporting:
         port = view.get(Port, id)
         if port is None:
             return GONE
-        reason = self._plugging.problems.get(id)
+        reason = self._plugging.problem(port)
         if view.get(Attachment, id) is None:
             if reason is not None:
                 return self._not_up(port, PortState.ERROR, reason)
