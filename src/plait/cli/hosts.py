@@ -86,7 +86,7 @@ def set_(session: Session, host: str, labels: dict[str, str], dropped: tuple[str
 @click.argument("hosts", metavar="HOST...", nargs=-1, required=True, shell_complete=names_of("host"))
 @click.pass_obj
 def delete(session: Session, hosts: tuple[str, ...]) -> None:
-    """Forget hosts that are not alive and have no ports."""
+    """Forget hosts that have no agent running and no ports."""
 
     async def work(intent: Intent) -> list[Row]:
         found = [await intent.hosts.get(each) for each in dict.fromkeys(hosts)]

@@ -80,11 +80,15 @@ class Hosts:
         return await carry_out(self.store, make, f"host {name!r}")
 
     async def delete(self, name: str) -> Host:
-        """Forget a host that is not alive and has no ports. Raises NotFound, InUse."""
+        """Forget a host that has no agent and no ports. Raises NotFound, InUse.
+
+        An agent that was stopped leaves its host alive for a while, because traffic goes on, but without a
+        health record.
+        """
 
         async def make(failed: Failed) -> Plan[Host]:
             state, revision = await self._read(name)
-            if state.alive:
+            if state.health is not None:
                 raise InUse(f"host {name!r} is alive", "stop its agent first")
             bound = await self.store.snapshot(keys.bound_prefix(name))
             if bound.items:
@@ -95,10 +99,11 @@ class Hosts:
                 )
             compares = (
                 KeyAt(keys.inventory(name), revision),
-                KeyAt(keys.host(name), ABSENT),
+                KeyAt(keys.health(name), ABSENT),
                 PrefixUnchanged(keys.bound_prefix(name), bound.revision),
             )
-            return Plan(state.host, compares, tuple(gone(records.of_host(state.host))))
+            doomed = (*records.of_host(state.host), keys.host(name))
+            return Plan(state.host, compares, tuple(gone(doomed)))
 
         return await carry_out(self.store, make, f"host {name!r}")
 
