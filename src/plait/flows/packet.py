@@ -17,6 +17,8 @@ from plait.flows.packets import (
     ipv6_number,
     mac_number,
 )
+from plait.wire.openflow.oxm import match
+from plait.wire.openflow.text import match_text
 
 BROADCAST_MAC = 0xFFFFFFFFFFFF
 ICMP_ECHO_REQUEST = 8
@@ -29,6 +31,7 @@ _USUAL_HOP_LIMIT = 64
 _EPHEMERAL_PORT = 49152
 _ARP_BYTES = 28
 _SOLICITATION_BYTES = 72
+_PROTOCOLS = {PROTO_ICMP: "icmp", PROTO_TCP: "tcp", PROTO_UDP: "udp", PROTO_ICMPV6: "icmpv6"}
 _PING_BYTES = {ETH_IPV4: 84, ETH_IPV6: 104}
 
 
@@ -87,7 +90,7 @@ def ip(
     fields: Mapping[str, int],
     size_bytes: int | None = None,
 ) -> Packet:
-    """An IP packet with the `fields` of its transport. `size_bytes` counts from the IP header; default: a ping's."""
+    """An IP packet with the `fields` of its transport; `size_bytes` counts from the IP header."""
     eth_type = ETH_IPV6 if ":" in target else ETH_IPV4
     name, number = ("ipv6", ipv6_number) if eth_type == ETH_IPV6 else ("ipv4", ipv4_number)
     headers = {
@@ -128,3 +131,15 @@ def udp(
     """A UDP datagram to `port`."""
     fields = {"udp_src": _EPHEMERAL_PORT, "udp_dst": port}
     return ip(source_mac, target_mac, source, target, proto=PROTO_UDP, fields=fields, size_bytes=size_bytes)
+
+
+def exact_text(packet: Packet, in_port: int, *, tun_id: int = 0) -> str:
+    """The packet as `ofproto/trace` takes it: it knows ports and types by full names only (ovs-fields(7))."""
+    where = {"in_port": in_port, **({"tun_id": tun_id} if tun_id else {})}
+    words = match_text(match(**{**packet.fields, **where}))
+    protocol = _PROTOCOLS.get(packet.fields.get("ip_proto", 0), "")
+    return (
+        words.replace("tp_src", f"{protocol}_src")
+        .replace("tp_dst", f"{protocol}_dst")
+        .replace("icmp_", f"{protocol}_")
+    )

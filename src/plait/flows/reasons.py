@@ -2,6 +2,7 @@
 
 from plait.flows.flow import Flow
 from plait.flows.pipeline import DECLARATIONS, Table, table_name
+from plait.flows.punt import Punt
 from plait.wire.openflow.oxm import decode_match
 
 _OF_TABLE: dict[int, str] = {
@@ -12,6 +13,9 @@ _OF_TABLE: dict[int, str] = {
 }
 _OWN_ADDRESS = "the sender asks for its own address: nobody else has it, so nobody answers"
 _ASKS_AS_OWNER = frozenset({"arp_sha", "eth_src"})
+_OF_PUNT: dict[int, str] = {
+    Punt.TOO_BIG: "it is larger than the network's MTU; the sender is told so by ICMP",
+}
 
 
 def of_drop(table: int, flow: Flow | None) -> str:
@@ -24,3 +28,8 @@ def of_drop(table: int, flow: Flow | None) -> str:
     if table == Table.RESOLVE and decode_match(flow.match).keys() & _ASKS_AS_OWNER:
         return _OWN_ADDRESS
     return _OF_TABLE.get(table, f"a flow of table {table_name(table)} drops it")
+
+
+def of_punt(userdata: bytes) -> str:
+    """Why a packet was handed to the agent, and what that does with it."""
+    return _OF_PUNT.get(userdata[0] if userdata else 0, "it is handed to the agent")

@@ -25,8 +25,9 @@ from plait.wire.openflow.mods import BUCKET, GroupType
 from plait.wire.openflow.nicira import Bits
 from plait.wire.openflow.ports import IN_PORT
 
-RESUBMITS_MAX: Final = 4096
-"""As many lookups for one packet as Open vSwitch makes before it gives up."""
+DEPTH_MAX: Final = 64
+STEPS_MAX: Final = 4096
+"""Where Open vSwitch gives up on a packet: resubmits inside each other, and lookups in all."""
 
 _SAME_TABLE: Final = 0xFF
 _IN_PORT_16: Final = IN_PORT & 0xFFFF
@@ -150,13 +151,14 @@ class _Walk:
         self._groups = groups
         self._tunnels = tunnels
         self._size_bytes = size_bytes
+        self._depth = 0
         self.steps: list[Step] = []
         self.ends: list[End] = []
 
     def look_up(self, table: int, fields: dict[str, int]) -> None:
         """Find the flow of a table and do what it says."""
-        if len(self.steps) >= RESUBMITS_MAX:
-            raise NotSimulated(f"the packet went through {RESUBMITS_MAX} tables: the flows lead in a circle")
+        if self._depth > DEPTH_MAX or len(self.steps) >= STEPS_MAX:
+            raise NotSimulated(f"table {table} is reached again and again: the flows lead in a circle")
         flows = self._tables.get(table)
         flow = None if flows is None else flows.lookup(fields)
         self.steps.append(Step(table, flow))
@@ -229,7 +231,9 @@ class _Walk:
         before = fields["in_port"]
         if action.in_port not in (None, _IN_PORT_16):
             fields["in_port"] = action.in_port
+        self._depth += 1
         self.look_up(table if action.table == _SAME_TABLE else action.table, fields)
+        self._depth -= 1
         fields["in_port"] = before
 
     def _on_the_wire(self, fields: Mapping[str, int]) -> Packet:

@@ -1,0 +1,142 @@
+"""A real Open vSwitch that holds compiled flows, and what its `ofproto/trace` says, in comparable form."""
+
+import re
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Protocol
+
+import msgspec
+
+from plait.agent.programming import encoded
+from plait.compile import Compiler
+from plait.flows.flow import Flow
+from plait.net.appctl import appctl
+from plait.net.openflow import OpenFlowConnection
+from plait.reconcile.switch import Mod, PutFlow, PutGroup
+from plait.wire.openflow.mods import delete_all_flows
+
+from .scene import TUNNELS, VTEPS
+
+_STEP = re.compile(r"^ *(\d+)\. (?:.*, )?priority (\d+), cookie (0x[0-9a-f]+)$", re.MULTILINE)
+"""A flow with a cookie: those of the underlay's bridge, where packets go on, have none."""
+
+_TUNNEL = re.compile(r"ipv[46]\(src=[^,]+,dst=([^,]+),.*(?:vni|key)=(0x[0-9a-f]+)")
+_PORT = re.compile(r"^ +(\S+) (\d+)/(\d+):", re.MULTILINE)
+
+
+class OpenVSwitch(Protocol):
+    """What is needed of the fixture `ovs`."""
+
+    rundir: object
+
+    def bridge(self) -> str: ...
+
+    def openflow(self, bridge: str) -> str: ...
+
+    def vsctl(self, *arguments: str) -> str: ...
+
+    def ofctl(self, *arguments: str) -> str: ...
+
+    def appctl(self, *arguments: str) -> str: ...
+
+    def in_namespace(self, *command: str) -> str: ...
+
+
+class RealTrace(msgspec.Struct, frozen=True):
+    """`steps` are (table, priority, cookie); where a packet's size is checked, both ways one after the other.
+
+    `ends` are ("port", ofport), ("tunnel", vtep, key), ("answer",), ("controller",); `final` are fields.
+    """
+
+    steps: tuple[tuple[int, int, int], ...]
+    ends: tuple[tuple[object, ...], ...]
+    final: dict[str, str]
+
+
+class RealSwitch:
+    """A bridge with ports 1 to 6 and a tunnel port of each kind; another one has the underlay's addresses."""
+
+    def __init__(self, ovs: OpenVSwitch, name: str) -> None:
+        self._ovs = ovs
+        self.bridge, self._underlay = ovs.bridge(), ovs.bridge()
+        for number in range(1, 7):
+            self._add_port(self.bridge, f"{name}{number}", number, "type=internal")
+        for transport, number in TUNNELS.items():
+            options = [f"type={transport.value}", "options:remote_ip=flow", "options:key=flow"]
+            self._add_port(self.bridge, f"{name}{transport.value}", number, *options)
+        self._add_port(self._underlay, f"{name}wire", 1, "type=internal")
+        ovs.ofctl("add-flow", self._underlay, "actions=output:1")
+        ovs.in_namespace("ip", "address", "add", f"{VTEPS['h1']}/24", "dev", self._underlay)
+        ovs.in_namespace("ip", "address", "add", "fd01::1/64", "dev", self._underlay, "nodad")
+        ovs.in_namespace("ip", "link", "set", self._underlay, "up")
+        for vtep in VTEPS.values():
+            ovs.appctl("tnl/neigh/set", self._underlay, vtep, "02:ee:00:00:00:02")
+        shown = ovs.appctl("dpif/show")
+        of_bridge = shown.partition(f"  {self.bridge}:")[2].split("\n  br")[0]
+        self._ofports = {int(dp): int(ofport) for _, ofport, dp in _PORT.findall(of_bridge)}
+
+    def remove(self) -> None:
+        self._ovs.vsctl("del-br", self.bridge, "--", "del-br", self._underlay)
+
+    def _add_port(self, bridge: str, port: str, number: int, *settings: str) -> None:
+        request = f"ofport_request={number}"
+        self._ovs.vsctl("add-port", bridge, port, "--", "set", "interface", port, request, *settings)
+
+    async def load(self, compiler: Compiler) -> None:
+        """Have nothing but the compiler's flows and groups."""
+        connection = await OpenFlowConnection.connect(self._ovs.openflow(self.bridge))
+        try:
+            mods: list[Mod] = [PutGroup(entry.group) for entry in compiler.groups.values()]
+            mods += [PutFlow(Flow(key, e.instructions), e.cookie) for key, e in compiler.flows.items()]
+            assert not await connection.commit([delete_all_flows(), *map(encoded, mods)])
+        finally:
+            await connection.close()
+
+    async def trace(self, flow: str, *, size_bytes: int) -> RealTrace:
+        """What becomes of a packet; `flow` in ovs-ofctl's words."""
+        text = await appctl(str(self._ovs.rundir), "ofproto/trace", self.bridge, flow)
+        in_port = int(re.findall(r"in_port=(\d+)", flow)[0])
+        ends = list(
+            self._ends(re.findall(r"^Datapath actions: (.*)$", text, re.MULTILINE)[0], in_port, size_bytes)
+        )
+        final = re.findall(r"^Final flow: (.*)$", text, re.MULTILINE)[0]
+        return RealTrace(
+            tuple(
+                (int(table), int(priority), int(cookie, 16))
+                for table, priority, cookie in _STEP.findall(text)
+            ),
+            tuple(ends),
+            dict(part.split("=", 1) for part in final.split(",") if "=" in part),
+        )
+
+    def _ends(self, actions: str, in_port: int, size_bytes: int) -> Iterator[tuple[object, ...]]:
+        """Where the datapath sends packets, in order."""
+        for action in _split(actions):
+            name, _, inner = action.partition("(")
+            inner = inner.removesuffix(")")
+            if name.isdigit():
+                ofport = self._ofports[int(name)]
+                yield ("answer",) if ofport == in_port else ("port", ofport)
+            elif name == "clone":
+                yield from self._ends(inner, in_port, size_bytes)
+            elif name == "tnl_push":
+                (vtep, key), *_ = _TUNNEL.findall(inner)
+                yield "tunnel", int(ip_address(vtep)), int(key, 16)
+                return
+            elif name == "userspace":
+                yield ("controller",)
+            elif name == "check_pkt_len":
+                limit, larger, fitting = _split(inner)
+                branch = larger if size_bytes > int(limit.removeprefix("size=")) else fitting
+                yield from self._ends(branch.partition("(")[2].removesuffix(")"), in_port, size_bytes)
+
+
+def _split(actions: str) -> list[str]:
+    """At the commas outside of parentheses."""
+    parts, depth, start = [], 0, 0
+    for position, character in enumerate(actions):
+        depth += (character == "(") - (character == ")")
+        if character == "," and not depth:
+            parts.append(actions[start:position])
+            start = position + 1
+    return [*parts, actions[start:]]
