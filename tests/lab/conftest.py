@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import count
 from pathlib import Path
 from types import FrameType
@@ -38,6 +38,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if missing:
                 item.add_marker(pytest.mark.skip(reason=missing))
     items.sort(key=lambda item: item.path == _HERE / "test_underlay.py")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failure what the agents said last."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for lab in item.funcargs.values():
+            if isinstance(lab, Lab) and lab.directory.exists():
+                for host in lab.hosts.values():
+                    said = host.agent_log.read_text().splitlines()[-25:] if host.agent_log.exists() else []
+                    report.sections.append((f"agent of {host.name}", "\n".join(said)))
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,6 +15,7 @@ from types import TracebackType
 
 import msgspec
 
+from plait.agent.api import CallFailed
 from plait.intent import PortSpec
 from plait.lab import directory as directories
 from plait.lab import netns
@@ -26,7 +27,7 @@ from plait.lab.host import UNDERLAY_LINK, LabHost, host_commands
 from plait.lab.journal import Journal
 from plait.lab.settings import Settings
 from plait.lab.storage import ETCD_PORT, Storage
-from plait.lab.waiting import wait_until
+from plait.lab.waiting import WaitedInVain, wait_until
 from plait.model.entities import Network, Transport
 
 _SETTINGS = "lab.json"
@@ -144,23 +145,34 @@ class Lab:
         self.wait_ready(*self.hosts, timeout_s=timeout_s)
 
     def wait_ready(self, *hosts: str, timeout_s: float = 30) -> None:
-        """Wait until the agents of `hosts` are ready. Raises LabError if one has ended."""
+        """Wait until the agents of `hosts` say that all is well and others know of them.
+
+        Raises LabError with the last words of an agent that has ended, or what is wrong after `timeout_s`.
+        """
+        missing: dict[str, str] = {}
 
         def all_ready() -> bool:
+            missing.clear()
             for name in hosts:
                 if self.host(name).agent is None:
                     raise LabError(f"the agent of {name} has ended: {self.host(name).last_words}")
-            states = {
-                state.host.name: state for state in self.frontend.run(lambda intent: intent.hosts.list())
-            }
-            return all(
-                name in states and (health := states[name].health) is not None and health.ready
-                for name in hosts
-            )
+                try:
+                    components: dict[str, str] = self.host(name).ask("status")["components"]
+                except CallFailed as error:
+                    missing[name] = str(error)
+                else:
+                    if wrong := [f"{part}: {why}" for part, why in components.items() if why != "ok"]:
+                        missing[name] = ", ".join(wrong)
+            if not missing:
+                states = self.frontend.run(lambda intent: intent.hosts.list())
+                alive = {state.host.name for state in states if state.alive}
+                missing.update({name: "not in the store" for name in hosts if name not in alive})
+            return not missing
 
-        wait_until(
-            all_ready, f"the agents of {', '.join(hosts)} are ready", timeout_s=timeout_s, every_s=0.02
-        )
+        try:
+            wait_until(all_ready, "agents are ready", timeout_s=timeout_s, every_s=0.02)
+        except WaitedInVain:
+            raise LabError(f"agents are not ready after {timeout_s:g} s: {missing}") from None
 
     def differences(self) -> dict[str, list[str]]:
         """By host, where the agent, a fresh compile and the switch do not agree; empty when they all do."""
@@ -271,6 +283,7 @@ class Lab:
         return Capture.start(
             {name: self.host(name).namespace for name in hosts or self.hosts},
             link=UNDERLAY_LINK,
+            fabric=(self.settings.fabric, _BRIDGE),
             directory=self.directory,
             journal=self.journal,
         )

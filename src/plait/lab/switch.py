@@ -6,6 +6,7 @@ Source: ovs-vswitchd(8), ovsdb-server(1), ovs-vswitchd.conf.db(5).
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -52,12 +53,12 @@ class Switch:
 
     def start_ovsdb(self) -> None:
         self._spawn("ovsdb-server", str(self._database), f"--remote=punix:{self.db_socket}")
-        wait_until(self.db_socket.is_socket, f"{self._label('ovsdb-server')} opens {self.db_socket}")
+        wait_until(lambda: _accepts(self.db_socket), f"{self._label('ovsdb-server')} opens {self.db_socket}")
 
     def start_vswitchd(self) -> None:
         """Start ovs-vswitchd and wait until it takes commands; bridges of the database follow at once."""
         self._spawn("ovs-vswitchd", f"unix:{self.db_socket}")
-        wait_until(self._control("ovs-vswitchd").is_socket, f"{self._label('ovs-vswitchd')} answers")
+        wait_until(lambda: _accepts(self._control("ovs-vswitchd")), f"{self._label('ovs-vswitchd')} answers")
 
     def kill_vswitchd(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End ovs-vswitchd; the userspace datapath and all its flows go with it."""
@@ -124,6 +125,12 @@ class Switch:
 
     def _run(self, *command: str) -> str:
         return run(command, env=self.env)
+
+
+def _accepts(path: Path) -> bool:
+    """True if somebody listens at a unix socket: it is there a moment before anybody does."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
 
 
 def run(

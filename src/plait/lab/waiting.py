@@ -9,13 +9,17 @@ from plait.lab.errors import LabError
 T = TypeVar("T")
 
 
+class WaitedInVain(LabError):
+    """The condition did not become true in time."""
+
+
 def wait_until(condition: Callable[[], T], what: str, *, timeout_s: float = 20, every_s: float = 0.005) -> T:
-    """The first true value of `condition`. Raises LabError naming `what` after `timeout_s`."""
+    """The first true value of `condition`. Raises WaitedInVain naming `what` after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise LabError(f"waited {timeout_s:g} s in vain: {what}")
+            raise WaitedInVain(f"waited {timeout_s:g} s in vain: {what}")
         time.sleep(every_s)
