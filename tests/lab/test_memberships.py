@@ -65,38 +65,39 @@ def buckets(lab: Lab, host: str, group: str) -> int:
     if not numbers:
         return 0
     groups = lab.host(host).switch.ofctl("dump-groups", "br-int").splitlines()
-    return next(line.count("bucket=") for line in groups if f"group_id={numbers[0].strip()}," in line)
+    counts = (line.count("bucket=") for line in groups if f"group_id={numbers[0].strip()}," in line)
+    return next(counts, 0)
 
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_program_that_joins_a_group_gets_its_packets_on_every_host_until_it_ends(
-    cluster: Lab, network: MakeNetwork, endpoint: MakeEndpoint, group: str
+    lab: Lab, network: MakeNetwork, endpoint: MakeEndpoint, group: str
 ) -> None:
     of = network()
     sender, near, far, other = (endpoint(of, host) for host in ("h1", "h1", "h2", "h2"))
     with joined(near, group) as near_member:
         with joined(far, group) as far_member:
-            wait_until(lambda: buckets(cluster, "h1", group) == 2, "h1 sends to near and to h2")
-            wait_until(lambda: buckets(cluster, "h2", group) == 2, "h2 sends to far and to h1")
+            wait_until(lambda: buckets(lab, "h1", group) == 2, "h1 sends to near and to h2")
+            wait_until(lambda: buckets(lab, "h2", group) == 2, "h2 sends to far and to h1")
             sent(sender, group, b"to all members")
             assert near_member.recv(100) == b"to all members"
             assert far_member.recv(100) == b"to all members"
-        wait_until(lambda: buckets(cluster, "h1", group) == 1, "far has left the group")
+        wait_until(lambda: buckets(lab, "h1", group) == 1, "far has left the group")
         sent(sender, group, b"to near alone")
         assert near_member.recv(100) == b"to near alone"
-    wait_until(lambda: buckets(cluster, "h1", group) == 0, "nobody is in the group any more")
+    wait_until(lambda: buckets(lab, "h1", group) == 0, "nobody is in the group any more")
     assert sender.ping(other.v4).lost == 0
 
 
 def test_what_a_program_joined_is_known_after_a_restart_of_the_agent(
-    cluster: Lab, network: MakeNetwork, endpoint: MakeEndpoint
+    lab: Lab, network: MakeNetwork, endpoint: MakeEndpoint
 ) -> None:
     of, group = network(), GROUPS[0]
     sender, far = endpoint(of, "h1"), endpoint(of, "h2")
     with joined(far, group) as member:
-        wait_until(lambda: buckets(cluster, "h1", group) == 1, "h1 sends to h2")
-        cluster.host("h2").kill_agent()
-        cluster.start_agents()
-        assert buckets(cluster, "h1", group) == 1
+        wait_until(lambda: buckets(lab, "h1", group) == 1, "h1 sends to h2")
+        lab.host("h2").kill_agent()
+        lab.start_agents()
+        assert buckets(lab, "h1", group) == 1
         sent(sender, group, b"still there")
         assert member.recv(100) == b"still there"

@@ -8,6 +8,7 @@ import asyncio
 import signal
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
@@ -40,6 +41,12 @@ from plait.store.open import open_store
 log = structlog.get_logger("plait.agent")
 
 
+class Runs(Protocol):
+    """A part that works until it is cancelled."""
+
+    async def run(self) -> None: ...
+
+
 class Agent:
     """Everything that runs on one host, for one switch."""
 
@@ -56,8 +63,9 @@ class Agent:
         self._has_last_view = self._recall()
         interest = Interest()
         tls = config.tls
-        reach = WatchReach(store, config.host, grace_s=config.reach_grace_s)
-        self._intent = IntentFeed(store, self.engine, interest, self._store_state)
+        grace_s = config.reach_grace_s
+        reach = WatchReach(store, config.host, grace_s=grace_s, believed=self.engine.view.all(LiveHost))
+        self._intent = IntentFeed(store, self.engine, interest, self._store_state, grace_s=grace_s)
         self._reach = ReachFeed(reach, self.engine, interest)
         self._plugging = Plugging(
             self.engine,
@@ -96,25 +104,27 @@ class Agent:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        running = [
-            self._intent.run(),
-            self._reach.run(),
-            self._plugging.run(),
-            self._programming.run(),
-            self._reporting.run(),
-            self.presence.run(),
-            self._warmth.run(),
-            self._notifier.run(),
-        ]
         # The socket comes first: of two agents of one host the second ends here, before it did anything.
         async with listening(self._config.socket, self._inspection.handlers()), asyncio.TaskGroup() as root:
-            tasks = [root.create_task(coroutine) for coroutine in running]
+            tasks = [root.create_task(part.run()) for part in self._parts()]
             await self._stop.wait()
             log.info("stopping, traffic goes on", host=self._config.host)
             self._notifier.stopping()
             await self.presence.part(for_good=host_is_shutting_down())
             for task in tasks:
                 task.cancel()
+
+    def _parts(self) -> tuple[Runs, ...]:
+        return (
+            self._intent,
+            self._reach,
+            self._plugging,
+            self._programming,
+            self._reporting,
+            self.presence,
+            self._warmth,
+            self._notifier,
+        )
 
     # -- the last view
 

@@ -15,7 +15,7 @@ from plait.agent.gate import Gate
 from plait.compile import Compiler, Touched
 from plait.model.entities import Port
 from plait.model.numbers import Space, assign
-from plait.model.view import Attachment, Change, GroupNumber, Key, View
+from plait.model.view import Attachment, Change, GroupNumber, Key, Subscription, View
 from plait.reconcile.switch import SwitchState
 
 GROUP_NUMBERS = Space(1, 0xFFFFFEFF)
@@ -42,7 +42,7 @@ class Engine:
 
     def change(self, changes: Iterable[Change]) -> None:
         """Take changes in: view, flows, disk, and whoever waits for them."""
-        changes = list(changes)
+        changes = [*(changes := list(changes)), *self._ended_subscriptions(changes)]
         for change in changes:
             self._note_time(change)
         dirty = self.view.apply(changes)
@@ -81,6 +81,16 @@ class Engine:
                     self.heard_at[change.id] = monotonic()
             else:
                 self.heard_at.pop(change.id, None)
+
+    def _ended_subscriptions(self, changes: list[Change]) -> list[Change]:
+        """What is unplugged wants nothing any more; what is plugged in later asks anew."""
+        return [
+            Change(Subscription, change.id, None)
+            for change in changes
+            if change.facet in (Port, Attachment)
+            and change.value is None
+            and self.view.get(Subscription, change.id) is not None
+        ]
 
     def _number_groups(self, dirty: set[Key]) -> list[Change]:
         """Numbers for multicast groups that got their first subscriber; those without any are free again."""

@@ -15,13 +15,14 @@ from plait.model.codec import decode
 from plait.model.entities import Endpoint, LiveHost, Network, Port
 from plait.model.view import Change
 from plait.reach.api import Interest
+from plait.reach.hosts import GRACE_S, HostDown, HostsKnown, HostUp, living_hosts
 from plait.store import keys
 from plait.store.api import Store
 from plait.store.follow import Available, Changes, Full, Unavailable, follow
 
 log = structlog.get_logger("plait.intent")
 
-F = TypeVar("F", Port, LiveHost, Network)
+F = TypeVar("F", Port, Network)
 
 PORTS = "ports of this host"
 HOSTS = "hosts"
@@ -34,8 +35,15 @@ class IntentFeed:
     """
 
     def __init__(
-        self, store: Store, engine: Engine, interest: Interest, on_store: Callable[[str], None]
+        self,
+        store: Store,
+        engine: Engine,
+        interest: Interest,
+        on_store: Callable[[str], None],
+        *,
+        grace_s: float = GRACE_S,
     ) -> None:
+        self._grace_s = grace_s
         self._store = store
         self._engine = engine
         self._interest = interest
@@ -51,7 +59,7 @@ class IntentFeed:
             tasks.create_task(
                 self._follow(keys.bound_prefix(self._engine.view.host), PORTS, self._ports), name="ports"
             )
-            tasks.create_task(self._follow(keys.HOSTS, HOSTS, self._hosts), name="hosts")
+            tasks.create_task(self._follow_hosts(), name="hosts")
             seen: frozenset[str] = frozenset()
             while True:
                 seen = await self._interest.changed_from(seen)
@@ -101,11 +109,33 @@ class IntentFeed:
         self._engine.change([*self._decoded(Port, items), *(Change(Port, id, None) for id in sorted(gone))])
         self.follow_interest()
 
-    def _hosts(self, items: Mapping[str, bytes | None], is_full: bool) -> None:
-        gone = {host.name for host in self._engine.view.all(LiveHost)} - items.keys() if is_full else set()
-        self._engine.change(
-            [*self._decoded(LiveHost, items), *(Change(LiveHost, name, None) for name in sorted(gone))]
-        )
+    async def _follow_hosts(self) -> None:
+        """Hosts live by their leases, with a grace after an outage; those of the last view have it, too."""
+        believed = tuple(self._engine.view.all(LiveHost))
+        first: list[Change] | None = []
+        async with aclosing(living_hosts(self._store, grace_s=self._grace_s, believed=believed)) as told:
+            async for event in told:
+                match event:
+                    case HostUp(record):
+                        change = Change(LiveHost, record.name, record)
+                    case HostDown(name):
+                        change = Change(LiveHost, name, None)
+                    case HostsKnown():
+                        self._on_store("")
+                        self._engine.change(first or ())
+                        self._engine.gate.told(HOSTS)
+                        first = None
+                        continue
+                    case Unavailable(reason):
+                        self._on_store(reason)
+                        continue
+                    case Available():
+                        self._on_store("")
+                        continue
+                if first is None:
+                    self._engine.change([change])
+                else:
+                    first.append(change)
 
     def _network(self, network: str, items: Mapping[str, bytes | None], is_full: bool) -> None:
         if is_full or "info" in items:

@@ -1,7 +1,7 @@
 """The last view, on disk and back: which facets are kept, and as what.
 
-Kept is what others said (intent and reach) and what this host numbered itself. Not kept is what the switch
-says of itself, because the switch is always asked anew.
+Kept is what others said (intent and reach) and what this host numbered or was told by its endpoints. Not kept
+is what the switch says of itself, because the switch is always asked anew.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +12,7 @@ import structlog
 from plait.model import codec
 from plait.model.checks import Invalid
 from plait.model.entities import Endpoint, Entity, LiveHost, Network, Port
-from plait.model.view import Change, Facet, GroupNumber
+from plait.model.view import Change, Facet, GroupNumber, Subscription
 
 log = structlog.get_logger("plait.lastview")
 
@@ -23,15 +23,15 @@ _ENTITIES: dict[str, type[Port] | type[Endpoint] | type[Network] | type[LiveHost
     "host": LiveHost,
 }
 _PREFIXES: dict[type[Facet], str] = {kind: prefix for prefix, kind in _ENTITIES.items()}
-_GROUP = "group"
+_OWN: dict[str, type[GroupNumber] | type[Subscription]] = {"group": GroupNumber, "subscription": Subscription}
+_OWN_PREFIXES: dict[type[Facet], str] = {kind: prefix for prefix, kind in _OWN.items()}
 
 
 def to_disk(changes: Iterable[Change]) -> Iterator[tuple[str, bytes | None]]:
     """The records of those changes that are kept."""
     for change in changes:
-        if change.facet is GroupNumber:
-            value = None if change.value is None else msgspec.json.encode(change.value)
-            yield f"{_GROUP}/{change.id}", value
+        if (own := _OWN_PREFIXES.get(change.facet)) is not None:
+            yield f"{own}/{change.id}", None if change.value is None else msgspec.json.encode(change.value)
         elif (prefix := _PREFIXES.get(change.facet)) is not None:
             yield (
                 f"{prefix}/{change.id}",
@@ -46,8 +46,8 @@ def from_disk(records: Mapping[str, bytes]) -> Iterator[Change]:
     for key, value in records.items():
         prefix, _, id = key.partition("/")
         try:
-            if prefix == _GROUP:
-                yield Change(GroupNumber, id, msgspec.json.decode(value, type=GroupNumber))
+            if prefix in _OWN:
+                yield Change(_OWN[prefix], id, msgspec.json.decode(value, type=_OWN[prefix]))
             elif prefix in _ENTITIES:
                 yield Change(_ENTITIES[prefix], id, codec.decode(_ENTITIES[prefix], value))
             else:

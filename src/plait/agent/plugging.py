@@ -47,9 +47,7 @@ SwitchTrouble = (
 
 
 class Plugging:
-    """Keeps the database as wanted, through its restarts; `on_state` hears "ok" or what is wrong.
-
-    """
+    """Keeps the database as wanted, through its restarts; `on_state` hears "ok" or what is wrong."""
 
     def __init__(
         self,

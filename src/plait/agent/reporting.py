@@ -204,7 +204,9 @@ class Reporting:
             took_ms=None if heard_at is None else round(1000 * (monotonic() - heard_at), 3),
             mtu_bytes=view.mtu_bytes(network),
         )
-        return Verdict(status, endpoint_of(port, view.host))
+        station = view.station(id)
+        groups = station.multicast if station is not None else port.multicast
+        return Verdict(status, endpoint_of(port, view.host, groups))
 
     def _not_up(self, port: Port, state: PortState, reason: str) -> Verdict:
         status = PortStatus(
@@ -274,8 +276,8 @@ class Reporting:
                 )
 
 
-def endpoint_of(port: Port, host: str) -> Endpoint:
-    """What a host says of a port of its own."""
+def endpoint_of(port: Port, host: str, groups: tuple[str, ...]) -> Endpoint:
+    """What a host says of a port of its own, which wants the multicast `groups`."""
     return Endpoint(
         network=port.network,
         port=port.id,
@@ -283,7 +285,7 @@ def endpoint_of(port: Port, host: str) -> Endpoint:
         host=host,
         ips=port.ips,
         sequence=port.sequence,
-        multicast=port.multicast,
+        multicast=groups,
     )
 
 

@@ -11,12 +11,14 @@ from plait.flows.packets import (
     ETH_IPV4,
     ETH_IPV6,
     ETHERNET_HEADER_BYTES,
+    MLD_TYPES,
     ND_NEIGHBOUR_ADVERTISEMENT,
     ND_NEIGHBOUR_SOLICITATION,
     ND_REDIRECT,
     ND_ROUTER_ADVERTISEMENT,
     ND_ROUTER_SOLICITATION,
     PROTO_ICMPV6,
+    PROTO_IGMP,
     PROTO_UDP,
 )
 from plait.flows.pipeline import Table
@@ -26,6 +28,7 @@ from plait.model.view import Lens
 from plait.wire.icmp import QUOTED_V4_BYTES, QUOTED_V6_BYTES
 from plait.wire.openflow.actions import (
     IN_PORT,
+    WHOLE_PACKET,
     apply,
     goto,
     instructions,
@@ -78,6 +81,14 @@ def _unanswered() -> Iterator[Flow]:
     yield flow(Table.RESOLVE, 50, match(eth_type=ETH_ARP), b"")
     for icmpv6_type in (ND_NEIGHBOUR_SOLICITATION, ND_ROUTER_SOLICITATION):
         yield flow(Table.RESOLVE, 50, match(**_ND, icmpv6_type=icmpv6_type), b"")
+
+
+def _memberships() -> Iterator[Flow]:
+    """Who wants which multicast group is told to the agent (IGMP; RFC 2710 and RFC 3810 for MLD)."""
+    tell = apply(punt(Punt.MEMBERSHIP, WHOLE_PACKET))
+    yield flow(Table.RESOLVE, 60, match(eth_type=ETH_IPV4, ip_proto=PROTO_IGMP), tell)
+    for icmpv6_type in MLD_TYPES:
+        yield flow(Table.RESOLVE, 60, match(**_ND, icmpv6_type=icmpv6_type), tell)
 
 
 def _answers() -> Iterator[Flow]:
@@ -171,6 +182,7 @@ _FLOWS: tuple[Flow, ...] = (
     *_misses(),
     *_refused_of_endpoints(),
     *_unanswered(),
+    *_memberships(),
     *_answers(),
     *_no_way_out(),
 )

@@ -68,7 +68,7 @@ PIPELINE: tuple[Declaration, ...] = (
     ),
     _declare(
         Table.RESOLVE,
-        "who has this address? ARP and neighbour solicitations stop here",
+        "who has this address? ARP, neighbour solicitations and group reports stop here",
         f"reg0 arp_op arp_tpa arp_sha icmpv6_type icmpv6_code nw_ttl nd_target eth_src {_IP_FIELDS}",
         (Table.ANSWER, Table.L2),
         "on to L2; but ARP, ND and router discovery that nobody answered are dropped",

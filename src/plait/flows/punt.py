@@ -16,6 +16,7 @@ class Punt(IntEnum):
     """Why a packet was handed over: the first byte of its userdata."""
 
     TOO_BIG = 1
+    MEMBERSHIP = 2
 
 
 class Meter(msgspec.Struct, frozen=True):
@@ -26,12 +27,17 @@ class Meter(msgspec.Struct, frozen=True):
     bands: bytes
 
 
-PUNT_METER = Meter(1, MeterFlag.PACKETS_PER_S | MeterFlag.BURST, drop_band(100, burst=100))
+def _packets_per_s(id: int, rate: int) -> Meter:
+    return Meter(id, MeterFlag.PACKETS_PER_S | MeterFlag.BURST, drop_band(rate, burst=rate))
 
-METERS: tuple[Meter, ...] = (PUNT_METER,)
+
+METER_OF: dict[Punt, Meter] = {Punt.TOO_BIG: _packets_per_s(1, 100), Punt.MEMBERSHIP: _packets_per_s(2, 100)}
+"""One for each reason, so that much of the one does not drown the other."""
+
+METERS: tuple[Meter, ...] = tuple(METER_OF.values())
 """All meters that a switch of ours has."""
 
 
 def punt(reason: Punt, max_bytes: int) -> bytes:
     """The action that hands the packet's first `max_bytes` to the agent."""
-    return controller(userdata=bytes((reason,)), max_len=max_bytes, meter_id=PUNT_METER.id)
+    return controller(userdata=bytes((reason,)), max_len=max_bytes, meter_id=METER_OF[reason].id)

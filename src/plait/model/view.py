@@ -37,6 +37,13 @@ class Attachment(msgspec.Struct, frozen=True, gc=False):
     ofport: int
 
 
+class Subscription(msgspec.Struct, frozen=True, gc=False):
+    """The multicast groups that the endpoint at an own port asked for (IGMP, MLD), sorted."""
+
+    port: str
+    groups: tuple[str, ...]
+
+
 class Tunnels(msgspec.Struct, frozen=True):
     """The switch's ports into tunnels: (transport, OpenFlow port number), sorted."""
 
@@ -68,15 +75,15 @@ class Station(msgspec.Struct, frozen=True, gc=False):
     security: bool
 
 
-Facet = Port | Attachment | Endpoint | Network | LiveHost | Tunnels | GroupNumber
-F = TypeVar("F", Port, Attachment, Endpoint, Network, LiveHost, Tunnels, GroupNumber)
+Facet = Port | Attachment | Subscription | Endpoint | Network | LiveHost | Tunnels | GroupNumber
+F = TypeVar("F", Port, Attachment, Subscription, Endpoint, Network, LiveHost, Tunnels, GroupNumber)
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
     """One facet of one thing: its new value, or None when it is gone.
 
-    `id` is a port's (Port, Attachment, Endpoint), a network's, a host's name, "" (Tunnels), "network/address"
-    (GroupNumber).
+    `id` is a port's (Port, Attachment, Subscription, Endpoint), a network's, a host's name, "" (Tunnels),
+    "network/address" (GroupNumber).
     """
 
     facet: type[Facet]
@@ -90,7 +97,7 @@ class View:
     def __init__(self, host: str) -> None:
         self.host = host
         self._facets: dict[type[Facet], dict[str, Facet]] = {
-            kind: {} for kind in (Port, Attachment, Endpoint, Network, LiveHost, Tunnels, GroupNumber)
+            kind: {} for kind in (*_STATION_FACETS, *_KIND_OF)
         }
         self._room: dict[Transport, int | None] = dict.fromkeys(Transport)
         self._subscribers: dict[str, dict[str, set[str]]] = {}
@@ -173,8 +180,12 @@ class View:
         """
         port, attachment = self.get(Port, id), self.get(Attachment, id)
         if port is not None and attachment is not None:
+            subscription = self.get(Subscription, id)
+            groups = port.multicast
+            if subscription is not None:
+                groups = tuple(sorted({*groups, *subscription.groups}))
             return Station(
-                id, port.network, port.mac, port.ips, port.multicast, attachment.ofport, None, port.security
+                id, port.network, port.mac, port.ips, groups, attachment.ofport, None, port.security
             )
         endpoint = self.get(Endpoint, id)
         if endpoint is None or endpoint.host == self.host:
@@ -265,7 +276,7 @@ class Lens:
         return number.number if number else None
 
 
-_STATION_FACETS = frozenset({Port, Attachment, Endpoint})
+_STATION_FACETS: frozenset[type[Facet]] = frozenset({Port, Attachment, Subscription, Endpoint})
 _KIND_OF: dict[type[Facet], str] = {
     Network: "network",
     LiveHost: "host",

@@ -8,9 +8,10 @@ import pytest
 
 from plait.agent.engine import Engine
 from plait.agent.gate import Gate
-from plait.agent.intent import IntentFeed
+from plait.agent.intent import HOSTS, IntentFeed
 from plait.agent.lastview import from_disk, to_disk
 from plait.agent.reach import ReachFeed
+from plait.lab.stores import FaultyStore
 from plait.model import codec
 from plait.model.entities import Endpoint, LiveHost, Network, Port
 from plait.model.view import Attachment, Change, GroupNumber, Key, Tunnels
@@ -93,6 +94,24 @@ async def test_intent_follows_the_own_ports_and_their_networks_and_nothing_else(
         await store.commit([], [Delete(keys.bound("h1", "p"))])
         await until(lambda: engine.view.get(Network, "red") is None)
         assert interest.networks == frozenset()
+
+
+async def test_hosts_whose_leases_ran_out_during_an_outage_are_kept_for_those_who_come_back() -> None:
+    memory, engine = MemoryStore(), Engine("h1")
+    store = FaultyStore(memory)
+    host = LiveHost(name="h2", vtep="172.16.0.2")
+    reasons: list[str] = []
+    engine.change([Change(LiveHost, "h2", host)])
+    store.lose()
+    async with running(IntentFeed(store, engine, Interest(), reasons.append, grace_s=3600).run()):
+        await until(lambda: bool(reasons))
+        store.find()
+        await until(lambda: HOSTS not in engine.gate.awaited)
+        assert engine.view.get(LiveHost, "h2") == host
+        await memory.commit([], [Put(keys.host("h2"), codec.encode(host))])
+        await memory.commit([], [Put(keys.host("h3"), codec.encode(LiveHost(name="h3", vtep="172.16.0.3")))])
+        await until(lambda: engine.view.get(LiveHost, "h3") is not None)
+        assert engine.view.get(LiveHost, "h2") == host
 
 
 async def test_a_record_that_cannot_be_read_leaves_what_stood_before() -> None:
