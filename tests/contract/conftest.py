@@ -58,6 +58,29 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
 
 
 @pytest.fixture
+def server(tmp_path: Path) -> Iterator[EtcdServer]:
+    """A server of this test's own."""
+    server = EtcdServer(tmp_path / "etcd")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Callable[[Store], Store]]:
+    """Closes at the end what a test opens."""
+    stores: list[Store] = []
+
+    def opened(store: Store) -> Store:
+        stores.append(store)
+        return store
+
+    yield opened
+    for store in stores:
+        await store.close()
+
+
+@pytest.fixture
 def root() -> str:
     """A prefix of this test's own: tests share one etcd."""
     return f"test{next(_roots)}/"

@@ -1,14 +1,12 @@
-"""What only the etcd driver can meet: lost servers, logins, TLS, clusters."""
+"""What only the etcd driver can meet: lost servers, slow readers, clusters."""
 
 import asyncio
-import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from pathlib import Path
 
 import pytest
 
-from plait.lab.etcd import EtcdServer, ServerTls
+from plait.lab.etcd import EtcdServer
 from plait.store.api import (
     ABSENT,
     Batch,
@@ -20,52 +18,9 @@ from plait.store.api import (
     Put,
     Revision,
     Store,
-    StoreError,
     StoreUnavailable,
 )
 from plait.store.etcd import EtcdStore
-from plait.store.etcd_client import Login, Tls
-from plait.store.open import open_store
-
-PASSWORD = "correct horse"
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[EtcdServer]:
-    """A server of this test's own."""
-    server = EtcdServer(tmp_path / "etcd")
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-async def opened() -> AsyncIterator[Callable[[Store], Store]]:
-    """Closes at the end what a test opens."""
-    stores: list[Store] = []
-
-    def opened(store: Store) -> Store:
-        stores.append(store)
-        return store
-
-    yield opened
-    for store in stores:
-        await store.close()
-
-
-def etcdctl(server: EtcdServer, *arguments: str) -> None:
-    subprocess.run(["etcdctl", f"--endpoints={server.endpoint}", *arguments], check=True, capture_output=True)
-
-
-def enable_logins(server: EtcdServer) -> None:
-    """A root, a user `plait` that may touch its prefix, and none without a login."""
-    etcdctl(server, "user", "add", "root:root password")
-    etcdctl(server, "user", "grant-role", "root", "root")
-    etcdctl(server, "role", "add", "plait")
-    etcdctl(server, "role", "grant-permission", "plait", "--prefix=true", "readwrite", "plait/")
-    etcdctl(server, "user", "add", f"plait:{PASSWORD}")
-    etcdctl(server, "user", "grant-role", "plait", "plait")
-    etcdctl(server, "auth", "enable")
 
 
 async def put(store: Store, key: str, value: bytes = b"v") -> Revision:
@@ -76,12 +31,6 @@ async def put(store: Store, key: str, value: bytes = b"v") -> Revision:
 
 async def to_the_end(batches: AsyncIterator[Batch]) -> int:
     return len([batch async for batch in batches])
-
-
-async def error_of(store: Store) -> StoreError:
-    with pytest.raises(StoreError) as caught:
-        await store.snapshot("plait/")
-    return caught.value
 
 
 async def test_a_watch_goes_on_where_it_stood_when_a_killed_server_returns(server, opened):
@@ -119,6 +68,7 @@ class Relay:
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
         self.swallows_answers = False
+        self._silent: set[asyncio.StreamWriter] = set()
 
     async def mend(self) -> None:
         self._server = await asyncio.start_server(self._join, "127.0.0.1", self.port)
@@ -130,6 +80,10 @@ class Relay:
             writer.transport.abort()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._writers = []
+
+    def fall_silent(self) -> None:
+        """Swallow everything on the connections that stand, without closing them; new ones work."""
+        self._silent.update(self._writers)
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
@@ -143,7 +97,7 @@ class Relay:
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_answer: bool
     ) -> None:
         while data := await source.read(65536):
-            if not (is_answer and self.swallows_answers):
+            if sink not in self._silent and not (is_answer and self.swallows_answers):
                 sink.write(data)
         sink.close()
 
@@ -169,6 +123,39 @@ async def test_a_watch_that_was_cut_off_resumes_and_says_if_history_was_forgotte
             await hearing
     await far.close()
     await relay.cut()
+
+
+async def test_a_watch_notices_that_its_connection_has_died_without_a_word(server, opened):
+    relay = Relay(server)
+    await relay.mend()
+    near, far = opened(EtcdStore([server.endpoint])), opened(EtcdStore([f"127.0.0.1:{relay.port}"]))
+    async with aclosing(far.watch("a", Revision(1))) as watch:
+        await put(near, "a1")
+        await anext(watch)
+        relay.fall_silent()
+        await put(near, "a2")
+        assert (await anext(watch)).changes == (Change("a2", b"v"),)
+    await far.close()
+    await relay.cut()
+
+
+async def test_lost_streams_leave_no_task_behind(server, opened):
+    relay = Relay(server)
+    await relay.mend()
+    near, far = opened(EtcdStore([server.endpoint])), EtcdStore([f"127.0.0.1:{relay.port}"])
+    await put(near, "a")
+    before = asyncio.all_tasks()
+    async with aclosing(far.watch("a", Revision(1))) as watch:
+        await anext(watch)
+        for _ in range(3):
+            await relay.cut()
+            await relay.mend()
+            await put(near, "a")
+            await anext(watch)
+    await far.close()
+    await relay.cut()
+    if left := asyncio.all_tasks() - before:
+        await asyncio.wait(left)
 
 
 async def test_a_commit_whose_answer_is_lost_is_unknown_and_never_sent_twice(server, opened):
@@ -333,111 +320,3 @@ async def committed_at_last(store: Store, key: str) -> None:
         except StoreUnavailable:
             continue
         return
-
-
-async def test_a_login_opens_what_its_role_allows_and_nothing_else(server, opened):
-    enable_logins(server)
-    store = opened(EtcdStore([server.endpoint], login=Login("plait", PASSWORD)))
-    lease = await store.grant(5)
-    await store.commit([KeyAt("plait/a", ABSENT)], [Put("plait/a", b"1", lease)])
-    await store.keep_alive(lease)
-    async with aclosing(store.watch("plait/", Revision(1))) as watch:
-        assert (await anext(watch)).changes == (Change("plait/a", b"1"),)
-    with pytest.raises(StoreError, match="denies user 'plait'"):
-        await store.snapshot("other/")
-    async with aclosing(store.watch("other/", Revision(1))) as watch:
-        with pytest.raises(StoreError, match="refuses to watch 'other/' for user 'plait'"):
-            await anext(watch)
-
-
-async def test_a_wrong_password_a_missing_and_an_unknown_user_are_told_apart_from_an_outage(server, opened):
-    enable_logins(server)
-    for login, expected in (
-        (Login("plait", "wrong secret"), "refuses user 'plait': wrong name or password"),
-        (Login("nobody", "wrong secret"), "refuses user 'nobody': wrong name or password"),
-        (None, "wants a login: name a user"),
-    ):
-        error = await error_of(opened(EtcdStore([server.endpoint], login=login)))
-        assert not isinstance(error, StoreUnavailable)
-        assert expected in str(error)
-        assert "wrong secret" not in str(error)
-    wrong = opened(EtcdStore([server.endpoint], login=Login("plait", "wrong secret")))
-    async with aclosing(wrong.watch("plait/", Revision(1))) as watch:
-        with pytest.raises(StoreError, match="wrong name or password"):
-            await anext(watch)
-
-
-async def test_a_login_for_a_server_without_users_is_no_error(server, opened):
-    store = opened(EtcdStore([server.endpoint], login=Login("plait", PASSWORD)))
-    await put(store, "plait/a")
-
-
-async def test_requests_and_watches_outlive_their_token(server, opened):
-    """A restart invalidates every token (they are in the server's memory), as their age does."""
-    enable_logins(server)
-    store = opened(EtcdStore([server.endpoint], login=Login("plait", PASSWORD)))
-    async with aclosing(store.watch("plait/a", Revision(1))) as first:
-        await put(store, "plait/a")
-        await anext(first)
-        await asyncio.to_thread(server.kill)
-        await asyncio.to_thread(server.start)
-        again = await put(store, "plait/a")
-        assert (await anext(first)).revision == again
-        await asyncio.to_thread(etcdctl, server, "--user=root:root password", "role", "add", "more")
-        # The tables of users changed, so the token is outdated, on the stream that stands as well.
-        async with aclosing(store.watch("plait/b", Revision(1))) as second:
-            await put(store, "plait/b")
-            assert (await anext(second)).changes == (Change("plait/b", b"v"),)
-        again = await put(store, "plait/a")
-        assert (await anext(first)).revision == again
-
-
-async def test_tls_with_client_certificates_and_a_login(tmp_path, authority, opened):
-    cert, key = authority.issue("server")
-    client_cert, client_key = authority.issue("client")
-    server = EtcdServer(tmp_path / "etcd", tls=ServerTls(cert, key, client_ca=authority.ca))
-    server.start()
-    try:
-        url = f"{server.url}?ca={authority.ca}&cert={client_cert}&key={client_key}"
-        store = opened(open_store(url))
-        async with aclosing(store.watch("a", Revision(1))) as watch:
-            await put(store, "a")
-            assert (await anext(watch)).changes == (Change("a", b"v"),)
-        anonymous = opened(EtcdStore([server.endpoint], tls=Tls(ca=authority.ca), timeout_s=1))
-        assert "it refuses our certificate, or wants one" in str(await error_of(anonymous))
-        plain = opened(EtcdStore([server.endpoint], timeout_s=1))
-        assert "with TLS use etcds:// instead of etcd://" in str(await error_of(plain))
-    finally:
-        server.stop()
-
-
-async def test_a_server_of_a_strange_authority_is_not_trusted(tmp_path, authority, stranger, opened):
-    server = EtcdServer(tmp_path / "etcd", tls=ServerTls(*stranger.issue("server")))
-    server.start()
-    try:
-        error = await error_of(opened(EtcdStore([server.endpoint], tls=Tls(ca=authority.ca), timeout_s=1)))
-        assert "its certificate is not signed by the given CA" in str(error)
-        trusting = opened(EtcdStore([server.endpoint], tls=Tls(ca=stranger.ca)))
-        assert not (await trusting.snapshot("a")).items
-    finally:
-        server.stop()
-
-
-async def test_tls_to_a_server_without_it_says_so(server, authority, opened):
-    error = await error_of(opened(EtcdStore([server.endpoint], tls=Tls(ca=authority.ca), timeout_s=1)))
-    assert "use etcd:// instead of etcds://" in str(error)
-
-
-async def test_tls_files_are_checked_before_anything_is_asked(tmp_path, authority):
-    cert, _ = authority.issue("client")
-    _, other_key = authority.issue("other")
-    rubbish = tmp_path / "rubbish.pem"
-    rubbish.write_text("no certificate")
-    for tls, expected in (
-        (Tls(ca=tmp_path / "missing.pem"), "missing.pem"),
-        (Tls(ca=rubbish), "rubbish.pem"),
-        (Tls(ca=authority.ca, cert=cert), "both, or none"),
-        (Tls(ca=authority.ca, cert=cert, key=other_key), "client.pem"),
-    ):
-        with pytest.raises(StoreError, match=expected):
-            EtcdStore(["127.0.0.1:1"], tls=tls)

@@ -107,6 +107,15 @@ class _Watch:
         self.news.set()
 
 
+_Requests = asyncio.Queue[pb.WatchRequest | None]
+
+
+async def _each(requests: _Requests) -> AsyncIterator[pb.WatchRequest]:
+    """The requests of one stream, up to None."""
+    while (request := await requests.get()) is not None:
+        yield request
+
+
 class EtcdWatches:
     """Every watch of one client."""
 
@@ -116,7 +125,7 @@ class EtcdWatches:
         self._buffer_bytes = buffer_bytes
         self._watches: dict[int, _Watch] = {}
         self._last_number = 0
-        self._requests: asyncio.Queue[pb.WatchRequest] = asyncio.Queue()
+        self._requests = _Requests()
         self._unanswered: deque[int] = deque()
         self._streaming: asyncio.Task[None] | None = None
         self._heard = False
@@ -198,7 +207,8 @@ class EtcdWatches:
 
     async def _stream_from(self, endpoint: Endpoint, metadata: Metadata) -> None:
         self._begin_all()
-        call = stream(endpoint, WATCH, self._take_requests(self._requests), metadata)
+        requests = self._requests
+        call = stream(endpoint, WATCH, _each(requests), metadata)
         try:
             async for response in call:
                 self._heard = True
@@ -213,18 +223,15 @@ class EtcdWatches:
             raise explain(error, endpoint.address, self._client.user) from error
         finally:
             call.cancel()
+            # gRPC goes on waiting for requests after the end of a call that it didn't end itself.
+            requests.put_nowait(None)
 
     def _begin_all(self) -> None:
         """On a new stream: every watch again, from where it stands."""
-        self._requests = asyncio.Queue()
+        self._requests = _Requests()
         self._unanswered = deque()
         for number, watch in self._watches.items():
             self._request(watch.begin(number))
-
-    @staticmethod
-    async def _take_requests(requests: asyncio.Queue[pb.WatchRequest]) -> AsyncIterator[pb.WatchRequest]:
-        while True:
-            yield await requests.get()
 
     def _receive(self, response: pb.WatchResponse, metadata: Metadata) -> bool:
         """False if the stream has to begin again with a new login."""
