@@ -21,6 +21,7 @@ from plait.store.api import (
     StoreUnavailable,
 )
 from plait.store.etcd import EtcdStore
+from plait.store.open import open_store
 
 
 async def put(store: Store, key: str, value: bytes = b"v") -> Revision:
