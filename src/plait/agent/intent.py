@@ -74,9 +74,14 @@ class IntentFeed:
     def follow_interest(self) -> None:
         """Interest is what the own ports are in."""
         networks = frozenset(port.network for port in self._engine.view.all(Port))
-        for network in networks:
+        before = self._interest.networks
+        # One that was in it may have told all already, and would not tell again.
+        for network in networks - before:
             self._engine.gate.wait_for(*sources_of(network))
         self._interest.set(networks)
+        # Nobody follows it any more, so nobody would ever tell.
+        for network in before - networks:
+            self._engine.gate.told(*sources_of(network))
 
     async def _follow(
         self, prefix: str, source: str, take: Callable[[Mapping[str, bytes | None], bool], None]
