@@ -3,12 +3,14 @@
 import os
 import signal
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from types import FrameType
 
 import pytest
 
+from plait.intent import NotFound
 from plait.lab.capture import Capture
 from plait.lab.endpoint import Endpoint
 from plait.lab.errors import LabError, require
@@ -104,7 +106,9 @@ def network(lab: Lab, underlay: Capture) -> Iterator[MakeNetwork]:
 
     yield make
     for each in made:
-        lab.frontend.run(lambda intent, ref=each.id: intent.networks.delete(ref, cascade=True))
+        # A test may have deleted it itself.
+        with suppress(NotFound):
+            lab.frontend.run(lambda intent, ref=each.id: intent.networks.delete(ref, cascade=True))
 
 
 @pytest.fixture

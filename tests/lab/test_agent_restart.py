@@ -55,6 +55,21 @@ def test_an_agent_that_ends_and_starts_again_loses_no_packet_and_sends_no_flow_m
     assert host.switch.ofctl("dump-groups", "br-int") == groups
 
 
+def test_an_agent_whose_networks_are_gone_when_it_is_back_becomes_ready_and_forgets_them(
+    lab: Lab, network: MakeNetwork, endpoint: MakeEndpoint
+) -> None:
+    of = network()
+    endpoint(of, AGENT)
+    host = lab.host(AGENT)
+    assert any(f"{of.vni:#x}" in flow for flow in host.switch.flows())
+    host.kill_agent()
+    lab.frontend.run(lambda intent: intent.networks.delete(of.id, cascade=True))
+    host.start_agent()
+    lab.wait_ready(AGENT)
+    wait_until(lambda: not any(f"{of.vni:#x}" in flow for flow in host.switch.flows()), "its flows are gone")
+    wait_until(lambda: lab.differences() == {}, "all agents agree with their switches")
+
+
 def test_ports_that_came_and_went_while_the_agent_was_away_are_put_right_when_it_is_back(
     lab: Lab, network: MakeNetwork, endpoint: MakeEndpoint
 ) -> None:
@@ -73,4 +88,4 @@ def test_ports_that_came_and_went_while_the_agent_was_away_are_put_right_when_it
     wait_until(
         lambda: goes.device not in host.switch.vsctl("list-ports", "br-int"), "the deleted port is unplugged"
     )
-    assert lab.differences() == {}
+    wait_until(lambda: lab.differences() == {}, "all agents agree with their switches")
