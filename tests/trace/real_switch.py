@@ -9,6 +9,7 @@ import msgspec
 
 from plait.agent.programming import encoded
 from plait.compile import Compiler
+from plait.flows.agreement import SwitchStep, steps_of
 from plait.flows.flow import Flow
 from plait.net.appctl import appctl
 from plait.net.openflow import OpenFlowConnection
@@ -16,9 +17,6 @@ from plait.reconcile.switch import Mod, PutFlow, PutGroup
 from plait.wire.openflow.mods import delete_all_flows
 
 from .scene import TUNNELS, VTEPS
-
-_STEP = re.compile(r"^ *(\d+)\. (?:.*, )?priority (\d+), cookie (0x[0-9a-f]+)$", re.MULTILINE)
-"""A flow with a cookie: those of the underlay's bridge, where packets go on, have none."""
 
 _TUNNEL = re.compile(r"ipv[46]\(src=[^,]+,dst=([^,]+),.*(?:vni|key)=(0x[0-9a-f]+)")
 _PORT = re.compile(r"^ +(\S+) (\d+)/(\d+):", re.MULTILINE)
@@ -48,7 +46,7 @@ class RealTrace(msgspec.Struct, frozen=True):
     `ends` are ("port", ofport), ("tunnel", vtep, key), ("answer",), ("controller",); `final` are fields.
     """
 
-    steps: tuple[tuple[int, int, int], ...]
+    steps: tuple[SwitchStep, ...]
     ends: tuple[tuple[object, ...], ...]
     final: dict[str, str]
 
@@ -101,10 +99,7 @@ class RealSwitch:
         )
         final = re.findall(r"^Final flow: (.*)$", text, re.MULTILINE)[0]
         return RealTrace(
-            tuple(
-                (int(table), int(priority), int(cookie, 16))
-                for table, priority, cookie in _STEP.findall(text)
-            ),
+            steps_of(text),
             tuple(ends),
             dict(part.split("=", 1) for part in final.split(",") if "=" in part),
         )

@@ -2,15 +2,16 @@
 
 import random
 from collections.abc import Iterator, Mapping
+from functools import partial
 from ipaddress import ip_address
 
 import pytest
 
-from plait.compile import Compiler
 from plait.flows import packet as packets
+from plait.flows.agreement import expected_steps
 from plait.flows.packet import Packet
 from plait.flows.packets import ETH_IPV4, ETH_IPV6, PROTO_ICMPV6, mac_number, multicast_mac
-from plait.flows.trace import Answered, Delivered, Dropped, End, Punted, Sent, Switch
+from plait.flows.trace import Answered, Delivered, Dropped, End, Punted, Sent
 
 from .real_switch import OpenVSwitch, RealSwitch
 from .scene import GROUPS, NETWORKS, STATIONS, TUNNELS, Station, compiled, switch
@@ -35,10 +36,12 @@ async def test_both_take_the_same_way_and_end_at_the_same_places(real: RealSwitc
     await real.load(compiler)
     for _ in range(PACKETS):
         packet, in_port, tun_id = random_packet(chance)
-        flow = packets.exact_text(packet, in_port, tun_id=tun_id)
+        where = {"in_port": in_port, "tun_id": tun_id} if tun_id else {"in_port": in_port}
+        flow = packets.exact_text(packet, **where)
         theirs = await real.trace(flow, size_bytes=packet.size_bytes)
         ours = simulated.trace(packet, in_port, tun_id=tun_id)
-        assert both_ways(simulated, compiler, packet, in_port, tun_id) == theirs.steps, flow
+        send = partial(simulated.trace, **where)
+        assert expected_steps(send, packet, lambda f: compiler.flows[f.key].cookie) == theirs.steps, flow
         assert tuple(comparable(end) for end in ours.ends if not isinstance(end, Dropped)) == theirs.ends, (
             flow
         )
@@ -50,21 +53,6 @@ async def test_both_take_the_same_way_and_end_at_the_same_places(real: RealSwitc
 def random_stations(chance: random.Random) -> list[Station]:
     """Most of the scene, in places that differ."""
     return [station for station in STATIONS if chance.random() < 0.85]
-
-
-def both_ways(
-    simulated: Switch, compiler: Compiler, packet: Packet, in_port: int, tun_id: int
-) -> tuple[tuple[int, int, int], ...]:
-    """The steps as `ofproto/trace` lists them: where the size decides, first those of a large packet."""
-    large, small = (
-        simulated.trace(Packet(packet.fields, size), in_port, tun_id=tun_id).steps for size in (0xFFFF, 0)
-    )
-    steps: list[tuple[int, int, int]] = []
-    for pair in zip(large, small, strict=True):
-        for step in dict.fromkeys(pair):
-            assert step.flow is not None
-            steps.append((step.table, step.flow.priority, compiler.flows[step.flow.key].cookie))
-    return tuple(steps)
 
 
 def comparable(end: End) -> tuple[object, ...]:

@@ -15,6 +15,7 @@ from plait.compile import FlowEntry, app_of, compile_all
 from plait.flows.flow import Flow, Group
 from plait.flows.pipeline import table_name
 from plait.model.entities import Endpoint, LiveHost, Network, Port
+from plait.model.view import Attachment
 from plait.net.appctl import AppctlError, appctl
 from plait.net.stream import Unreachable
 from plait.wire.openflow.text import instructions_text, match_text
@@ -150,10 +151,15 @@ class Inspection:
         }
 
     async def ofproto_trace(self, request: Answer) -> Answer:
-        """`ofproto/trace` of the switch itself, for a flow in ovs-ofctl's syntax."""
+        """`ofproto/trace` of the switch for a flow in ovs-ofctl's syntax; from `port` (an id) if given."""
         flow = request.get("flow")
         if not isinstance(flow, str):
             raise NotNow("ofproto_trace needs 'flow': a flow in the syntax of ovs-ofctl(8), as text")
+        if (port := request.get("port")) is not None:
+            attachment = self._engine.view.get(Attachment, str(port))
+            if attachment is None:
+                raise NotNow(f"port {port} is not plugged in on host {self._engine.view.host}")
+            flow = f"in_port={attachment.ofport},{flow}"
         try:
             return {"text": await appctl(self._appctl_target, "ofproto/trace", self._bridge, flow)}
         except (AppctlError, Unreachable) as error:

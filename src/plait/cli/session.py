@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CONFIG_FILE = "/etc/plait/plait.toml"
 DEFAULT_STORE = "sqlite:///var/lib/plait/plait.db"
+DEFAULT_SOCKET = "/run/plait/agent.sock"
 OUTPUTS = ("table", "json")
 
 R = TypeVar("R")
@@ -29,6 +30,7 @@ class Session:
         self.store_option: str | None = None
         self.project_option: str | None = None
         self.output_option: str | None = None
+        self.socket_option: str | None = None
         self._file: dict[str, Any] | None = None
 
     @property
@@ -44,6 +46,16 @@ class Session:
             or os.environ.get("PLAIT_PROJECT")
             or self._setting("project", str)
             or "default"
+        )
+
+    @property
+    def agent_socket(self) -> str:
+        """Where the agent of this host answers."""
+        return (
+            self.socket_option
+            or os.environ.get("PLAIT_SOCKET")
+            or self._setting("socket", str)
+            or DEFAULT_SOCKET
         )
 
     @property
@@ -112,6 +124,16 @@ def shared_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def socket_option(command: Command) -> Command:
+    """`--socket`, for what asks the agent of this host."""
+    return _option(
+        "--socket",
+        "socket_option",
+        metavar="PATH",
+        help=f"Where the agent of this host answers [default: {DEFAULT_SOCKET}].",
+    )(command)
 
 
 def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:

@@ -133,9 +133,11 @@ def udp(
     return ip(source_mac, target_mac, source, target, proto=PROTO_UDP, fields=fields, size_bytes=size_bytes)
 
 
-def exact_text(packet: Packet, in_port: int, *, tun_id: int = 0) -> str:
-    """The packet as `ofproto/trace` takes it: it knows ports and types by full names only (ovs-fields(7))."""
-    where = {"in_port": in_port, **({"tun_id": tun_id} if tun_id else {})}
+def exact_text(packet: Packet, **where: int) -> str:
+    """The packet as `ofproto/trace` takes it: it knows ports and types by full names only (ovs-fields(7)).
+
+    `where` it comes in: `in_port`, and from a tunnel `tun_id`.
+    """
     words = match_text(match(**{**packet.fields, **where}))
     protocol = _PROTOCOLS.get(packet.fields.get("ip_proto", 0), "")
     return (
