@@ -24,8 +24,12 @@ from plait.store.etcd_grpc import grpc
 from plait.store.etcd_pb import etcd_pb2 as pb
 from plait.store.etcd_ranges import range_of, text
 
-PATIENCE_S = 10.0
-"""How long watches wait for a server to come back before they say that the store is unavailable."""
+PATIENCE_S = 4.0
+"""How long watches wait for a server to come back before they say that the store is unavailable.
+
+Shorter than what is left of a host's lease at the worst (two thirds of 10 s), so that no lease can run out in an
+outage that nobody heard of: hosts get a grace only after one that was.
+"""
 
 BUFFER_BYTES = 4 << 20
 """How much a watch may hold for a slow reader."""
