@@ -58,6 +58,7 @@ def test_a_lab_comes_up_serves_and_goes_down(plait: Plait) -> None:
     assert " 0% packet loss" in plait("lab", "exec", "a", "--", "ping", "-c", "2", "10.0.0.3")
     assert "br-int" in plait("lab", "exec", "h1", "--", "ovs-vsctl", "show")
     assert "blue" in plait("lab", "exec", "h1", plait_command(), "network", "list")
+    assert "port_security" in plait("lab", "exec", "h1", plait_command(), "flows", "--port", "a")
     (listed,) = json.loads(plait("lab", "list", "-o", "json"))
     assert (listed["name"], listed["state"], listed["agents"]) == (name, "up", 2)
     assert listed["endpoints"] == ["a", "b"]

@@ -139,7 +139,10 @@ class LabHost:
 
     @property
     def env(self) -> dict[str, str]:
-        return self.switch.env | {"PLAIT_STORE": self._settings.agents_store_url}
+        return self.switch.env | {
+            "PLAIT_STORE": self._settings.agents_store_url,
+            "PLAIT_SOCKET": str(self.agent_socket),
+        }
 
     def plug(self, device: str, *external_ids: str, bridge: str = BRIDGE) -> int:
         """Put a device of this host into a bridge by hand and return its OpenFlow port number."""
