@@ -85,7 +85,7 @@ class EtcdServer:
     def _command(self) -> list[str]:
         client_url = f"{self._scheme}://{self.endpoint}"
         command = [
-            # A test run that is killed must not leave its server behind (setpriv(1), prctl(2) PR_SET_PDEATHSIG).
+            # A test run that is killed must not leave its server behind (setpriv(1)).
             *("setpriv", "--pdeathsig", "KILL", "--"),
             "etcd",
             f"--name={self._name}",

@@ -27,7 +27,7 @@ from plait.store.etcd_ranges import range_of, text
 PATIENCE_S = 4.0
 """How long watches wait for a server to come back before they say that the store is unavailable.
 
-Shorter than what is left of a host's lease at the worst (two thirds of 10 s), so that no lease can run out in an
+Shorter than what is left of a lease at the worst (two thirds of 10 s), so that no lease can run out in an
 outage that nobody heard of: hosts get a grace only after one that was.
 """
 
