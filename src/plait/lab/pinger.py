@@ -80,6 +80,11 @@ class Pinger:
             wanted = len(self._got_at) + count
             return self._answered.wait_for(lambda: len(self._got_at) >= wanted, timeout_s)
 
+    @property
+    def first_answered_at(self) -> float | None:
+        """When the first reply came; None while none has."""
+        return min(self._got_at.values(), default=None)
+
     def stop(self, *, wait_s: float = 1) -> PingReport:
         """Send no more, wait up to `wait_s` for replies under way, and report."""
         self._stopping.set()

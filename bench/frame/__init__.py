@@ -1,0 +1,1 @@
+"""What all benchmarks share: figures and their goals, the machine, meters, and labs full of background ports."""

@@ -1,0 +1,1 @@
+"""Other networks, measured beside Plait: the same hosts, switches, links, pings and clock."""
