@@ -10,7 +10,7 @@ from plait.lab.endpoint import Endpoint
 from plait.lab.errors import CommandError
 from plait.lab.lab import Lab
 from plait.lab.waiting import wait_until
-from plait.model.entities import Transport
+from plait.model.entities import Network, Transport
 
 JUMBO_BYTES = 9000
 
@@ -37,15 +37,16 @@ def test_full_packets_cross_an_ipv6_underlay_with_jumbo_frames(v6_lab: Lab, tran
         one.exec("ping", "-c", "1", "-W", "2", "-M", "do", "-s", str(mtu - headers), address)
 
 
-def with_wrong_mtu(lab: Lab, network: str) -> Endpoint:
+def with_wrong_mtu(lab: Lab, network: Network) -> Endpoint:
     """A container that something other than the agent plugged in, with a larger MTU than the network's."""
-    spec = PortSpec(name=f"{network}-wrong", network=network, host="h1")
+    spec = PortSpec(name=f"{network.name}-wrong", network=network.id, host="h1")
     port = lab.frontend.run(lambda intent: intent.ports.create(spec))
     prefixes = (f"{address}/{64 if ':' in address else 24}" for address in port.ips)
     end = lab.plain_endpoint(port.name, "h1", mac=port.mac, addresses=tuple(prefixes), mtu_bytes=1500)
     host = lab.host("h1")
     host.run("ip", "link", "set", end.device, "mtu", "1500")
     host.plug(end.device, f"iface-id={port.id}")
+    lab.journal.plugged(vni=network.vni, mac=port.mac, at=host.address)
     lab.frontend.run(lambda intent: intent.ports.wait_up(port, timeout_s=10))
     return end
 
@@ -55,7 +56,7 @@ def test_the_sender_of_a_packet_that_is_too_large_is_told_what_fits(
 ) -> None:
     of = network()
     far = endpoint(of, "h2")
-    wrong = with_wrong_mtu(lab, of.name)
+    wrong = with_wrong_mtu(lab, of)
     try:
         for address, size in ((far.v4, 1460), (far.v6, 1440)):
             wait_until(

@@ -18,6 +18,7 @@ _IPV4, _IPV6, _ARP, _TEB = 0x0800, 0x86DD, 0x0806, 0x6558
 _UDP, _GRE, _FRAGMENT, _ICMPV6 = 17, 47, 44, 58
 _VXLAN_PORT, _GENEVE_PORT = 4789, 6081
 _ND_TYPES = range(133, 138)
+_EXAMPLES = 10
 _BYTE_ORDERS = {
     b"\xd4\xc3\xb2\xa1": "<",
     b"\xa1\xb2\xc3\xd4": ">",
@@ -53,7 +54,7 @@ class Carried:
 class Tally:
     """Counts of what tunnels carried. `misdirected` went to a host where nobody has that MAC.
 
-    `multicast` counts by (VNI, destination MAC, receiving host).
+    `multicast` counts by (VNI, destination MAC, receiving host); `examples` are some of the unwanted frames.
     """
 
     kinds: Counter[Kind] = field(default_factory=Counter)
@@ -61,6 +62,7 @@ class Tally:
     unknown_unicast: int = 0
     misdirected: int = 0
     multicast: Counter[tuple[int, str, str]] = field(default_factory=Counter)
+    examples: list[Carried] = field(default_factory=list)
 
     @property
     def unicast(self) -> int:
@@ -78,6 +80,7 @@ def tally(frames: Iterable[Carried], known: Mapping[tuple[int, str], Collection[
     """Count `frames`. `known` has the underlay addresses at which (VNI, MAC) lived during the capture."""
     result = Tally()
     for frame in frames:
+        unwanted = result.unwanted
         result.kinds[frame.kind] += 1
         result.transports[frame.transport] += 1
         if frame.kind is Kind.MULTICAST:
@@ -86,6 +89,8 @@ def tally(frames: Iterable[Carried], known: Mapping[tuple[int, str], Collection[
             places = known.get((frame.vni, frame.destination))
             result.unknown_unicast += places is None
             result.misdirected += places is not None and frame.receiver not in places
+        if result.unwanted > unwanted and len(result.examples) < _EXAMPLES:
+            result.examples.append(frame)
     return result
 
 
