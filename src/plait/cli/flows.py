@@ -1,6 +1,7 @@
 """`plait flows`: what the switch of a host is made to do, table by table, and for whom."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -101,23 +102,25 @@ async def _asked(socket: str, host: str | None) -> tuple[str, list[Row]]:
 
 
 def _compiled(stored: "Stored", host: str) -> list[Row]:
-    """What a fresh compile of the store's view wants; numbers of ports are stand-ins."""
+    """What a fresh compile of the store's view wants."""
     from plait.apps import APP_NAMES
-    from plait.compile import app_of, compile_all
+    from plait.compile import app_of
     from plait.flows.flow import Flow
     from plait.flows.pipeline import table_name
-    from plait.wire.openflow.text import instructions_text, match_text
+    from plait.intent.path import Site
 
+    site = Site(stored.view(host))
     rows = []
-    for key, entry in sorted(compile_all(stored.view(host)).flows.items()):
+    for key, entry in sorted(site.compiler.flows.items()):
         flow = Flow(key, entry.instructions)
+        match, actions = site.texts(flow, partial(stored.name_of, "station"))
         rows.append(
             {
                 "table": flow.table,
                 "table_name": table_name(flow.table),
                 "priority": flow.priority,
-                "match": match_text(flow.match),
-                "actions": instructions_text(flow.instructions),
+                "match": match,
+                "actions": actions,
                 "app": APP_NAMES.get(app_of(entry.cookie) or 0, "?"),
                 "owner_kind": entry.owner.kind,
                 "owner": entry.owner.id,

@@ -1,6 +1,7 @@
 """`plait trace`: where a packet would go, and why. Verdict first."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from plait.intent.tracing import Passage, Probe, Verdict
 
 DELIVERED, NOT_DELIVERED = 0, 4
+ACTIONS_WIDTH = 120
 
 
 @click.command()
@@ -106,7 +108,7 @@ def _passage(verdict: "Verdict", passage: "Passage") -> Iterator[str]:
         width = max(len(row["table_name"]) for row in rows)
         owners = max(len(_owner(row)) for row in rows)
         for row in rows:
-            flow = "-" if row["match"] is None else f"{row['match'] or 'any'} -> {row['actions']}"
+            flow = "-" if row["match"] is None else f"{row['match'] or 'any'} -> {_shortened(row['actions'])}"
             yield f"    {row['table_name']:<{width}}  {_owner(row):<{owners}}  {flow}".rstrip()
     for arrival in passage.path.arrivals:
         yield f"  delivered to {verdict.stored.name_of('station', arrival.port)} on {arrival.host}"
@@ -114,6 +116,15 @@ def _passage(verdict: "Verdict", passage: "Passage") -> Iterator[str]:
         yield f"  answered: {_answered(passage)}"
     for loss in passage.path.losses:
         yield f"  {loss}"
+
+
+def _shortened(actions: str) -> str:
+    """The first few of many actions; all of them are in the JSON."""
+    return (
+        actions
+        if len(actions) <= ACTIONS_WIDTH
+        else actions[: actions.rindex(",", 0, ACTIONS_WIDTH)] + ",..."
+    )
 
 
 def _answered(passage: "Passage") -> str:
@@ -137,18 +148,19 @@ def _step_row(verdict: "Verdict", leg: "Leg", index: int) -> dict[str, Any]:
     from plait.apps import APP_NAMES
     from plait.compile import app_of
     from plait.flows.pipeline import table_name
-    from plait.wire.openflow.text import instructions_text, match_text
 
     step = leg.steps[index]
     row: dict[str, Any] = {"table": step.table, "table_name": table_name(step.table)}
     if step.flow is None:
         empty = ("priority", "match", "actions", "app", "owner_kind", "owner", "owner_name")
         return row | dict.fromkeys(empty)
-    entry = verdict.sites[leg.host].compiler.flows[step.flow.key]
+    site = verdict.sites[leg.host]
+    entry = site.compiler.flows[step.flow.key]
+    match, actions = site.texts(step.flow, partial(verdict.stored.name_of, "station"))
     return row | {
         "priority": step.flow.priority,
-        "match": match_text(step.flow.match),
-        "actions": instructions_text(step.flow.instructions),
+        "match": match,
+        "actions": actions,
         "app": APP_NAMES.get(app_of(entry.cookie) or 0),
         "owner_kind": entry.owner.kind,
         "owner": entry.owner.id,

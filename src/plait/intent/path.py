@@ -1,5 +1,6 @@
 """A packet's way between hosts: the flows of the sender's host, a tunnel, the flows of the far one. Pure."""
 
+import re
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -10,9 +11,17 @@ from plait.flows import reasons
 from plait.flows.flow import Flow
 from plait.flows.packet import Packet
 from plait.flows.pipeline import table_name
+from plait.flows.registers import OUT_PORT, TUNNEL_PORT
 from plait.flows.trace import Answered, Delivered, Dropped, Punted, Sent, Step, Switch, Trace
 from plait.model.entities import LiveHost, Transport
 from plait.model.view import Attachment, Tunnels, View
+from plait.wire.openflow.text import instructions_text, match_text
+
+_PORT_NUMBER = re.compile(
+    r"(?:(?<=\bin_port=)|(?<=\boutput:))\d+\b"
+    rf"|(?<=\bset_field:)0x[0-9a-f]+(?=->(?:{OUT_PORT.field}|{TUNNEL_PORT.field})\b)"
+)
+"""Where a flow's text has a port of the switch: matches, outputs, and the registers that hold one."""
 
 
 class Site:
@@ -39,6 +48,21 @@ class Site:
     def from_tunnel(self, transport: Transport, vni: int, packet: Packet) -> Trace:
         """What becomes of a packet that comes from another host."""
         return self._switch.trace(packet, self._tunnels.get(transport, 0), tun_id=vni)
+
+    def texts(self, flow: Flow, name_of: Callable[[str], str]) -> tuple[str, str]:
+        """Match and actions for people: port numbers, which are stand-ins, give way to what stands there.
+
+        `name_of` names a port by its id.
+        """
+
+        def named(found: re.Match[str]) -> str:
+            ofport = int(found[0], 0)
+            port = self.port_at(ofport)
+            return str(self._transports.get(ofport, found[0])) if port is None else name_of(port)
+
+        texts = match_text(flow.match), instructions_text(flow.instructions)
+        match, actions = (_PORT_NUMBER.sub(named, text) for text in texts)
+        return match, actions
 
     def port_at(self, ofport: int) -> str | None:
         return self._ports.get(ofport)

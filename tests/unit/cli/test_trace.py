@@ -105,6 +105,14 @@ def test_an_address_is_reached_by_everything_that_is_sent(world, how: tuple[str,
     assert (answer["to"], answer["address"]) == ("c", address)
 
 
+def test_ports_stand_in_flows_by_their_names(world) -> None:
+    near, far = trace(world, "a", "c", code=0)["packets"][-1]["hosts"]
+    assert near["steps"][0]["match"].startswith("in_port=a,")
+    assert "set_field:vxlan->reg3" in near["steps"][4]["actions"]
+    assert "in_port=vxlan" in far["steps"][0]["match"]
+    assert "set_field:c->reg1" in far["steps"][1]["actions"]
+
+
 def test_only_the_question_for_the_mac_can_be_asked(world) -> None:
     answer = trace(world, "a", "c", "--arp", code=0)
     assert [packet["packet"] for packet in answer["packets"]] == [
