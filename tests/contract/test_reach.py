@@ -12,7 +12,16 @@ import pytest
 from plait.lab.stores import FaultyStore
 from plait.model import codec
 from plait.model.entities import Endpoint, LiveHost
-from plait.reach.api import Announced, InSync, Interest, Reach, ReachEvent, ReachUnavailable, Withdrawn
+from plait.reach.api import (
+    Announced,
+    InSync,
+    Interest,
+    Left,
+    Reach,
+    ReachEvent,
+    ReachUnavailable,
+    Withdrawn,
+)
 from plait.reach.watch import WatchReach
 from plait.store import keys
 from plait.store.api import Delete, Put, Store
@@ -281,7 +290,7 @@ async def test_a_restarted_owner_goes_on_where_it_was(cluster, listen) -> None:
     ]
 
 
-async def test_interest_that_grows_is_told_and_interest_that_goes_is_forgotten_silently(
+async def test_interest_that_grows_is_told_and_of_interest_that_goes_nothing_comes_but_that_it_was_left(
     cluster, listen
 ) -> None:
     await cluster.begin("a")
@@ -292,6 +301,7 @@ async def test_interest_that_grows_is_told_and_interest_that_goes_is_forgotten_s
     await listener.until_in_sync("n")
     listener.interest.set(frozenset({"m"}))
     await listener.until_in_sync("m")
+    assert listener.heard.count(Left("n")) == 1
     heard = len(listener.heard)
     await owner.withdraw(endpoint("p", "a", network="n"))
     await owner.withdraw(endpoint("p", "a", network="m"))
@@ -309,7 +319,7 @@ async def test_interest_that_returns_is_told_from_the_start(cluster, listen) -> 
     listener.heard.clear()
     listener.interest.set(frozenset({"n"}))
     await listener.until_in_sync("n")
-    assert listener.heard == [Announced(endpoint("p", "a")), InSync("n")]
+    assert listener.heard == [Left("other"), Announced(endpoint("p", "a")), InSync("n")]
 
 
 async def test_what_was_on_its_way_when_interest_went_is_not_told(cluster) -> None:
@@ -323,7 +333,7 @@ async def test_what_was_on_its_way_when_interest_went_is_not_told(cluster) -> No
         await several_turns()
         await owner.announce(endpoint("p", "a"))
         await several_turns()
-        assert await anext(events) == InSync("m")
+        assert [await anext(events), await anext(events)] == [Left("n"), InSync("m")]
 
 
 async def test_a_host_hears_and_pays_nothing_for_networks_that_it_has_no_part_in(cluster, listen) -> None:

@@ -4,7 +4,7 @@ Deletes wait for this, never for seconds (DESIGN.md, rule 4).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 
 class Gate:
@@ -14,6 +14,7 @@ class Gate:
 
     def __init__(self) -> None:
         self._awaited: set[str] = set()
+        self._told: set[str] = set()
         self._opened = asyncio.Event()
         self._on_ready: Callable[[], None] = lambda: None
 
@@ -31,19 +32,31 @@ class Gate:
         self._on_ready = callback
 
     def wait_for(self, *sources: str) -> None:
+        """Those that have told all already are not waited for: they would not tell again."""
         if not self.is_open:
-            self._awaited.update(sources)
+            self._awaited.update(set(sources) - self._told)
 
     def told(self, *sources: str) -> None:
         """These have told all they know."""
-        if self.is_open or not self._awaited.intersection(sources):
-            return
-        self._awaited.difference_update(sources)
-        if not self._awaited:
-            self._on_ready()
+        if not self.is_open:
+            self._told.update(sources)
+            self._no_longer_await(sources)
+
+    def left(self, *sources: str) -> None:
+        """Nobody listens to these any more; should somebody do so again, they tell everything again."""
+        if not self.is_open:
+            self._told.difference_update(sources)
+            self._no_longer_await(sources)
+
+    def _no_longer_await(self, sources: Iterable[str]) -> None:
+        if self._awaited.intersection(sources):
+            self._awaited.difference_update(sources)
+            if not self._awaited:
+                self._on_ready()
 
     def open(self) -> None:
         self._opened.set()
+        self._told.clear()
 
     async def opened(self) -> None:
         await self._opened.wait()

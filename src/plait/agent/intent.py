@@ -12,7 +12,7 @@ import structlog
 from plait.agent.engine import Engine
 from plait.model.checks import Invalid
 from plait.model.codec import decode
-from plait.model.entities import Endpoint, LiveHost, Network, Port
+from plait.model.entities import LiveHost, Network, Port
 from plait.model.view import Change
 from plait.reach.api import Interest
 from plait.reach.hosts import GRACE_S, HostDown, HostsKnown, HostUp, living_hosts
@@ -55,6 +55,9 @@ class IntentFeed:
     async def run(self) -> None:
         """For ever, through restarts and outages of the store."""
         self.follow_interest()
+        # A run that was killed may have forgotten a port, but not yet the network that only it was in.
+        for network in {network.id for network in self._engine.view.all(Network)} - self._interest.networks:
+            self._leave(network)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(
                 self._follow(keys.bound_prefix(self._engine.view.host), PORTS, self._ports), name="ports"
@@ -69,19 +72,14 @@ class IntentFeed:
                     )
                 for network in self._following.keys() - seen:
                     self._following.pop(network).cancel()
-                    self._forget(network)
+                    self._leave(network)
 
     def follow_interest(self) -> None:
         """Interest is what the own ports are in."""
         networks = frozenset(port.network for port in self._engine.view.all(Port))
-        before = self._interest.networks
-        # One that was in it may have told all already, and would not tell again.
-        for network in networks - before:
+        for network in networks:
             self._engine.gate.wait_for(*sources_of(network))
         self._interest.set(networks)
-        # Nobody follows it any more, so nobody would ever tell.
-        for network in before - networks:
-            self._engine.gate.told(*sources_of(network))
 
     async def _follow(
         self, prefix: str, source: str, take: Callable[[Mapping[str, bytes | None], bool], None]
@@ -123,6 +121,9 @@ class IntentFeed:
                 match event:
                     case HostUp(record):
                         change = Change(LiveHost, record.name, record)
+                    case HostDown(name) if name == self._engine.view.host:
+                        # It lives as far as it knows, whether the store has its record or not.
+                        continue
                     case HostDown(name):
                         change = Change(LiveHost, name, None)
                     case HostsKnown():
@@ -162,15 +163,11 @@ class IntentFeed:
             changes.append(Change(kind, id, entity))
         return changes
 
-    def _forget(self, network: str) -> None:
-        """Nothing of this host is in the network any more."""
-        view = self._engine.view
-        gone = [
-            Change(Endpoint, endpoint.port, None)
-            for endpoint in view.all(Endpoint)
-            if endpoint.network == network
-        ]
-        self._engine.change([Change(Network, network, None), *gone])
+    def _leave(self, network: str) -> None:
+        """Nothing of this host is in the network any more; its endpoints go when the plane has left it."""
+        self.refused.pop(f"{Network.kind} {network}", None)
+        self._engine.change([Change(Network, network, None)])
+        self._engine.gate.left(sources_of(network)[0])
 
 
 def sources_of(network: str) -> tuple[str, str]:

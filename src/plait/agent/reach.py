@@ -9,7 +9,7 @@ from plait.agent.engine import Engine
 from plait.agent.intent import sources_of
 from plait.model.entities import Endpoint
 from plait.model.view import Change
-from plait.reach.api import Announced, InSync, Interest, Reach, ReachEvent, ReachUnavailable, Withdrawn
+from plait.reach.api import Announced, InSync, Interest, Left, Reach, ReachEvent, ReachUnavailable, Withdrawn
 from plait.store.follow import Retry
 
 log = structlog.get_logger("plait.reach")
@@ -35,6 +35,7 @@ class ReachFeed:
             self._heard.clear()
             self._in_sync.clear()
             self._portion.clear()
+            self._forget_uninteresting()
             try:
                 async with aclosing(self._plane.events(self._interest)) as events:
                     async for event in events:
@@ -47,34 +48,53 @@ class ReachFeed:
     async def _take(self, event: ReachEvent) -> None:
         """Live events go in at once; those of a network that is not in sync yet by portions, others get turns
         between.
+
+        Which networks count is what the plane says, in the order in which it says it: `Interest` may already
+        be elsewhere, and back.
         """
-        self._in_sync &= self._interest.networks
         match event:
             case Announced(endpoint):
-                network = endpoint.network
                 self._portion.append(Change(Endpoint, endpoint.port, endpoint))
-                if network not in self._in_sync:
-                    self._heard.setdefault(network, set()).add(endpoint.port)
+                if endpoint.network not in self._in_sync:
+                    self._heard.setdefault(endpoint.network, set()).add(endpoint.port)
+                    if len(self._portion) < PORTION:
+                        return
             case Withdrawn(network, port):
                 self._portion.append(Change(Endpoint, port, None))
-            case InSync(network):
-                # One that left the interest and came back was forgotten whole: nothing of it can be stale.
                 if network not in self._in_sync:
-                    self._portion.extend(self._unheard(network))
+                    self._heard.get(network, set()).discard(port)
+            case InSync(network):
+                self._portion.extend(self._unheard(network))
                 self._in_sync.add(network)
-        if network not in self._interest.networks:
-            self._portion.clear()
-        elif network in self._in_sync or len(self._portion) >= PORTION:
-            self._engine.change(self._portion)
-            self._portion.clear()
-            self._engine.gate.told(*(sources_of(network)[1] for network in self._in_sync))
-            await asyncio.sleep(0)
+            case Left(network):
+                self._take_in()
+                self._portion.extend(Change(Endpoint, port, None) for port in self._ports_of(network))
+                self._in_sync.discard(network)
+                self._heard.pop(network, None)
+                self._engine.gate.left(sources_of(network)[1])
+        self._take_in()
+        self._engine.gate.told(*(sources_of(network)[1] for network in self._in_sync))
+        await asyncio.sleep(0)
+
+    def _forget_uninteresting(self) -> None:
+        """What no plane will speak of: networks that were left while none was asked, or that the last run of
+        this agent had no time to forget."""
+        networks = self._interest.networks
+        endpoints = self._engine.view.all(Endpoint)
+        gone = [endpoint.port for endpoint in endpoints if endpoint.network not in networks]
+        self._engine.change(Change(Endpoint, port, None) for port in gone)
+
+    def _take_in(self) -> None:
+        portion, self._portion = self._portion, []
+        self._engine.change(portion)
 
     def _unheard(self, network: str) -> list[Change]:
         """What stood before this plane was asked and it did not mention."""
         heard = self._heard.pop(network, set())
-        return [
-            Change(Endpoint, endpoint.port, None)
-            for endpoint in self._engine.view.all(Endpoint)
-            if endpoint.network == network and endpoint.port not in heard
-        ]
+        if network in self._in_sync:
+            return []
+        return [Change(Endpoint, port, None) for port in self._ports_of(network) if port not in heard]
+
+    def _ports_of(self, network: str) -> list[str]:
+        endpoints = self._engine.view.all(Endpoint)
+        return [endpoint.port for endpoint in endpoints if endpoint.network == network]

@@ -34,7 +34,14 @@ class InSync(msgspec.Struct, frozen=True, gc=False):
     network: str
 
 
-ReachEvent = Announced | Withdrawn | InSync
+class Left(msgspec.Struct, frozen=True, gc=False):
+    """`network` is not followed any more: all that was told of it is void. Should it be followed again, all
+    of it is told again."""
+
+    network: str
+
+
+ReachEvent = Announced | Withdrawn | InSync | Left
 
 
 class Interest:
@@ -75,9 +82,10 @@ class Reach(Protocol):
     def events(self, interest: Interest) -> AsyncGenerator[ReachEvent, None]:
         """What is known of the networks of `interest`, then every change; leave it by `contextlib.aclosing`.
 
-        A network that leaves `interest` is forgotten without events. A plane that can regain its carrier by
-        itself does so: meanwhile all that was told stands, and afterwards only what differs is told. Raises
-        `ReachUnavailable` when it can't go on; ask again then.
+        For a network that leaves `interest` one `Left` comes, and then nothing of it: a listener that goes
+        by this event, and not by `interest`, is right however often a network leaves and returns. A plane
+        that can regain its carrier by itself does so: meanwhile all that was told stands, and afterwards only
+        what differs is told. Raises `ReachUnavailable` when it can't go on; ask again then.
         """
         ...
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from plait.model.entities import Endpoint
-from plait.reach.api import InSync, Interest, ReachEvent
+from plait.reach.api import InSync, Interest, Left, ReachEvent
 from plait.reach.hosts import HostDown, HostEvent, HostsKnown, HostUp
 from plait.reach.records import Records
 from plait.reach.refusals import Refusals
@@ -68,7 +68,8 @@ class Following:
                         raise news.error
                     return
                 if isinstance(news, frozenset):
-                    self._follow_only(news)
+                    for network in self._follow_only(news):
+                        yield Left(network)
                 elif self._sources.get(source) is task:
                     for event in self._take(source, news):
                         yield event
@@ -91,8 +92,10 @@ class Following:
                 return self._joined.take_network(source, news)
         return []
 
-    def _follow_only(self, networks: frozenset[str]) -> None:
-        for network in [name for name in self._sources if name != _HOSTS and name not in networks]:
+    def _follow_only(self, networks: frozenset[str]) -> list[str]:
+        """Follow these; returns those that are no longer followed."""
+        left = [name for name in self._sources if name != _HOSTS and name not in networks]
+        for network in left:
             task = self._sources.pop(network)
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
@@ -100,6 +103,7 @@ class Following:
             self._joined.forget(network)
         for network in sorted(networks - self._sources.keys()):
             self._start(network, follow(self._store, keys.reach_prefix(network), retry=self._retry()))
+        return left
 
     def _start(self, source: str, news: _Source) -> None:
         self._sources[source] = asyncio.create_task(self._carry(source, news))

@@ -15,7 +15,7 @@ from plait.lab.stores import FaultyStore
 from plait.model import codec
 from plait.model.entities import Endpoint, LiveHost, Network, Port
 from plait.model.view import Attachment, Change, GroupNumber, Key, Tunnels
-from plait.reach.api import Announced, InSync, Interest, ReachEvent, ReachUnavailable, Withdrawn
+from plait.reach.api import Announced, InSync, Interest, Left, ReachEvent, ReachUnavailable, Withdrawn
 from plait.store import keys
 from plait.store.api import Delete, Put
 from plait.store.memory import MemoryStore
@@ -151,20 +151,75 @@ async def test_a_lost_plane_takes_nothing_back() -> None:
         assert engine.view.get(Endpoint, "a") is not None
 
 
-async def test_a_network_that_left_the_interest_and_came_back_keeps_what_is_said_of_it_then() -> None:
+async def test_a_network_that_the_plane_left_is_forgotten_and_told_again_when_it_comes_back() -> None:
+    engine, plane, interest = Engine("h1"), Plane(), interested_in("red", "blue")
+    async with running(ReachFeed(plane, engine, interest).run()):
+        plane.say(Announced(endpoint("a")), Announced(endpoint("x", "blue")), InSync("red"), InSync("blue"))
+        await until(lambda: engine.view.get(Endpoint, "x") is not None)
+        plane.say(Left("red"))
+        await until(lambda: engine.view.get(Endpoint, "a") is None)
+        assert engine.view.get(Endpoint, "x") is not None
+        plane.say(Announced(endpoint("b")), InSync("red"), Announced(endpoint("c")))
+        await until(lambda: engine.view.get(Endpoint, "c") is not None)
+        assert engine.view.get(Endpoint, "b") is not None
+
+
+async def test_interest_that_left_and_came_back_before_the_plane_looked_loses_nothing() -> None:
     engine, plane, interest = Engine("h1"), Plane(), interested_in("red")
     async with running(ReachFeed(plane, engine, interest).run()):
-        plane.say(Announced(endpoint("a")), InSync("red"))
-        await until(lambda: engine.view.get(Endpoint, "a") is not None)
-        interest.set(frozenset())
-        engine.change([Change(Endpoint, "a", None)])
-        interest.set(frozenset({"red"}))
-        plane.say(Announced(endpoint("a")), InSync("red"))
+        plane.say(InSync("red"))
         await until(plane.said.empty)
+        interest.set(frozenset())
+        plane.say(Announced(endpoint("a")))
         await until(lambda: engine.view.get(Endpoint, "a") is not None)
+        interest.set(frozenset({"red"}))
         plane.say(Announced(endpoint("b")))
         await until(lambda: engine.view.get(Endpoint, "b") is not None)
-        assert engine.view.get(Endpoint, "a") is not None
+
+
+async def test_what_one_network_says_while_another_is_left_is_not_lost() -> None:
+    engine, plane, interest = Engine("h1"), Plane(), interested_in("red", "blue")
+    async with running(ReachFeed(plane, engine, interest).run()):
+        interest.set(frozenset({"red"}))
+        plane.say(Announced(endpoint("a")), Announced(endpoint("x", "blue")), Left("blue"), InSync("red"))
+        await until(plane.said.empty)
+        await until(lambda: engine.view.get(Endpoint, "a") is not None)
+        assert engine.view.get(Endpoint, "x") is None
+
+
+async def test_what_a_killed_run_had_no_time_to_forget_is_forgotten_at_the_start() -> None:
+    engine, interest = Engine("h1"), Interest()
+    engine.change([Change(Network, "red", RED), Change(Endpoint, "a", endpoint("a"))])
+    intent = IntentFeed(MemoryStore(), engine, interest, lambda reason: None)
+    async with running(intent.run(), ReachFeed(Plane(), engine, interest).run()):
+        await until(lambda: not engine.view.count(Network) and not engine.view.count(Endpoint))
+
+
+async def test_this_host_lives_as_far_as_it_knows() -> None:
+    store, engine = MemoryStore(), Engine("h1")
+    hosts = {name: LiveHost(name=name, vtep=f"172.16.0.{n}") for n, name in enumerate(("h1", "h2"), 1)}
+    await store.commit([], [Put(keys.host(name), codec.encode(host)) for name, host in hosts.items()])
+    async with running(IntentFeed(store, engine, Interest(), lambda reason: None).run()):
+        await until(lambda: engine.view.count(LiveHost) == 2)
+        await store.commit([], [Delete(keys.host(name)) for name in hosts])
+        await until(lambda: engine.view.get(LiveHost, "h2") is None)
+        assert engine.view.get(LiveHost, "h1") == hosts["h1"]
+
+
+def test_the_gate_does_not_wait_for_a_source_that_told_all_unless_it_was_left_since() -> None:
+    gate, ready = Gate(), []
+    gate.on_ready(lambda: ready.append(True))
+    gate.wait_for("ports", "red")
+    gate.told("red")
+    gate.wait_for("red")
+    assert gate.awaited == {"ports"}
+    gate.left("red")
+    gate.wait_for("red", "blue")
+    assert gate.awaited == {"ports", "red", "blue"}
+    gate.told("ports", "red")
+    assert not ready
+    gate.left("blue")
+    assert ready == [True]
 
 
 def test_the_gate_opens_once_when_nothing_is_awaited_any_more() -> None:
