@@ -25,10 +25,11 @@ table|json`, before or after its name.
 | where intent stands | `--store` | `PLAIT_STORE` | `store` | `sqlite:///var/lib/plait/plait.db` |
 | whose things | `--project` | `PLAIT_PROJECT` | `project` | `default` |
 | VNIs that networks are given | | | `vni_first`, `vni_last` | 4096 to 16777215 |
+| where the agent of this host answers | `--socket` | `PLAIT_SOCKET` | `socket` | `/run/plait/agent.sock` |
 | that file itself | | `PLAIT_CONFIG` | | |
 
 An error is one line on standard error. Exit codes: 0 done; 1 refused or failed; 2 called wrongly; 3 `status`
-or `audit` sees something that is not well; 130 interrupted.
+or `audit` sees something that is not well; 4 `trace` finds that the packet would not arrive; 130 interrupted.
 """
 
 

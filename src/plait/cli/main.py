@@ -1,7 +1,7 @@
 """The root of all commands, and what becomes of errors: one line, and an exit code.
 
-0: done. 1: refused or failed. 2: called wrongly. 3: `plait status` sees something that is not well. 130:
-interrupted.
+0: done. 1: refused or failed. 2: called wrongly. 3: `plait status` sees something that is not well. 4: `plait
+trace` finds that the packet would not arrive. 130: interrupted.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Tuple space search finds what a search through all flows finds."""
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from plait.flows.flow import Flow, flow
@@ -22,6 +22,7 @@ def matching(each: Flow, fields: dict[str, int]) -> bool:
 
 
 @settings(max_examples=200, deadline=None)
+@example([{"reg0": 0, "in_port": 0}, {}, {"reg0": 0, "in_port": 1}], {})
 @given(st.lists(matches, max_size=12, unique_by=str), packets)
 def test_the_flow_with_the_highest_priority_is_found(
     wanted: list[dict[str, int]], fields: dict[str, int]
