@@ -4,7 +4,7 @@
 # as somebody else these targets ask sudo.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench docs lock wheel clean
+.PHONY: help setup demo test lint bench soak docs lock wheel clean
 
 BIN := .venv/bin
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -29,8 +29,11 @@ lint: setup ## ruff, mypy --strict, import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup ## Measure (minutes); results are explained in bench/README.md
+bench: setup ## Measure, for minutes (BENCH="port-up --runs 3": one); the figures are in bench/README.md
 	@$(AS_ROOT) bench/run $(BENCH)
+
+soak: setup ## Minutes of random work and trouble on a lab, then an audit of everything (SOAK="--minutes 10")
+	@$(AS_ROOT) $(BIN)/python -m tests.soak $(SOAK)
 
 docs: setup ## Regenerate the pages that come out of the code: docs/cli.md, docs/configuration.md
 	$(BIN)/python -m plait.cli.document
