@@ -3,7 +3,7 @@
     call --> committed --> heard by h1 --> attached --> flows in h1 --> announced --> flows in h2 --> ping
 
 "Heard" and "announced" are when a watch of this process saw the record, which is about when an agent does;
-the switches say themselves when they changed (`monitor` of ovs-ofctl(8)).
+the switches say themselves when they changed (their log, and `monitor` of ovs-ofctl(8)).
 """
 
 import asyncio
@@ -32,7 +32,10 @@ PARTS = (
     "flows in h2",
     "ping",
 )
-_STAMPED = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}): .*(FLOW_MONITOR|PORT_STATUS)", re.MULTILINE)
+_FLOWS = re.compile(r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)\.(\d{3}): .*FLOW_MONITOR", re.MULTILINE)
+_ATTACHED = re.compile(
+    r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)\.(\d{3})Z\|.*bridge br-int: added interface", re.MULTILINE
+)
 
 
 class Onlooker:
@@ -87,15 +90,12 @@ class Onlooker:
         for name in ("heard by h1", "announced"):
             wait_until(lambda name=name: name in self._seen, f"watch saw {name}")  # type: ignore[misc]
             self._took[name].append(1000 * (self._seen[name] - self._began))
-        for part, host, kind in (
-            ("attached in h1", "h1", "PORT_STATUS"),
-            ("flows in h1", "h1", "FLOW_MONITOR"),
-            ("flows in h2", "h2", "FLOW_MONITOR"),
+        for part, host, tell in (
+            ("attached in h1", "h1", _Monitor.attached),
+            ("flows in h1", "h1", _Monitor.flows),
+            ("flows in h2", "h2", _Monitor.flows),
         ):
-            times = wait_until(
-                lambda host=host, kind=kind: self._monitors[host].times(kind),  # type: ignore[misc]
-                f"{host} has {kind}",
-            )
+            times = wait_until(lambda host=host, tell=tell: tell(self._monitors[host]), part)  # type: ignore[misc]
             self._took[part].append(1000 * (times[0] - self._began_wall))
 
     def values(self, name: str) -> list[float]:
@@ -109,12 +109,13 @@ class Onlooker:
 
 
 class _Monitor:
-    """`ovs-ofctl monitor` of one switch, with the time (to the millisecond) of every message."""
+    """What one switch says of itself, with times to the millisecond."""
 
     def __init__(self, host: LabHost) -> None:
         number = len(list(host.directory.glob("parts-*.log")))
         self._log: Path = host.directory / f"parts-{number}.log"
-        self._begins_at = 0
+        self._switch_log: Path = host.switch.rundir / "ovs-vswitchd.log"
+        self._begins_at = (0, 0)
         self._process: Process = spawn(
             ["ovs-ofctl", "--timestamp", "monitor", f"unix:{host.switch.rundir}/br-int.mgmt", "watch:!initial"],
             name=f"{host.name}/parts",
@@ -125,18 +126,23 @@ class _Monitor:
         wait_until(lambda: "FLOW_MONITOR" in self._log.read_text(), f"the switch of {host.name} is watched")
 
     def begin(self) -> None:
-        self._begins_at = self._log.stat().st_size
+        self._begins_at = self._log.stat().st_size, self._switch_log.stat().st_size
 
-    def times(self, kind: str) -> list[float]:
-        """Seconds since the epoch at which messages of a kind came."""
-        found = []
-        for moment, of_kind in _STAMPED.findall(self._log.read_bytes()[self._begins_at :].decode()):
-            if of_kind == kind:
-                seconds, _, milliseconds = moment.partition(".")
-                parsed = time.strptime(seconds, "%Y-%m-%d %H:%M:%S")
-                found.append(calendar.timegm(parsed) + int(milliseconds) / 1000)
-        return found
+    def flows(self) -> list[float]:
+        """Seconds since the epoch at which flows changed."""
+        return _times(_FLOWS, self._log, self._begins_at[0])
+
+    def attached(self) -> list[float]:
+        """Seconds since the epoch at which interfaces were added."""
+        return _times(_ATTACHED, self._switch_log, self._begins_at[1])
 
     def stop(self) -> None:
         self._process.kill()
 
+
+
+def _times(stamped: re.Pattern[str], log: Path, begins_at: int) -> list[float]:
+    return [
+        calendar.timegm(time.strptime(f"{day} {moment}", "%Y-%m-%d %H:%M:%S")) + int(milliseconds) / 1000
+        for day, moment, milliseconds in stamped.findall(log.read_bytes()[begins_at:].decode())
+    ]
