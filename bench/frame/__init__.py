@@ -1,1 +1,1 @@
-"""What all benchmarks share: figures and their goals, the machine, meters, and labs full of background ports."""
+"""What all benchmarks share: figures and goals, the machine, meters, and labs full of background ports."""

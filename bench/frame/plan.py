@@ -74,9 +74,7 @@ def acquaint(one: Endpoint, other: Endpoint) -> None:
     """Fixed neighbour entries: a kernel that asked in vain asks again a second later, which says nothing
     about the network."""
     for asker, asked in ((one, other), (other, one)):
-        asker.exec(
-            "ip", "neigh", "replace", asked.v4, "lladdr", asked.mac, "dev", "eth0", "nud", "permanent"
-        )
+        asker.exec("ip", "neigh", "replace", asked.v4, "lladdr", asked.mac, "dev", "eth0", "nud", "permanent")
 
 
 def plug_anchors(host: LabHost, ids: Iterable[str], bridge: str = "br-int") -> None:

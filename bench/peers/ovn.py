@@ -58,7 +58,9 @@ class Ovn:
             self._join(host, monitor_all=monitor_all)
         self._nb = Rows(self._directory / "nb.sock", "OVN_Northbound")
         self._sb = Rows(self._directory / "sb.sock", "OVN_Southbound")
-        self._switches = {name: Rows(host.switch.db_socket, "Open_vSwitch") for name, host in lab.hosts.items()}
+        self._switches = {
+            name: Rows(host.switch.db_socket, "Open_vSwitch") for name, host in lab.hosts.items()
+        }
         wait_until(
             lambda: len(self._sb.select("Chassis", ["name"])) == len(lab.hosts), "chassis have registered"
         )
@@ -211,8 +213,10 @@ class Ovn:
             plan.plug_anchors(host, (f"anchor{n}-{name}" for n in range(plan.NETWORKS)))
         self._stands = True
         wait_until(
-            lambda: len(self._nb.select("Logical_Switch_Port", ["name"], [["up", "==", True]]))
-            >= 2 * plan.NETWORKS,
+            lambda: (
+                len(self._nb.select("Logical_Switch_Port", ["name"], [["up", "==", True]]))
+                >= 2 * plan.NETWORKS
+            ),
             "anchors are up",
             timeout_s=60,
             every_s=0.05,

@@ -42,9 +42,7 @@ class Rows:
                 raise RuntimeError(f"{self._database}: {result['error']}: {result.get('details')}")
         return results
 
-    def select(
-        self, table: str, columns: Sequence[str], where: Sequence[Any] = ()
-    ) -> list[dict[str, Any]]:
+    def select(self, table: str, columns: Sequence[str], where: Sequence[Any] = ()) -> list[dict[str, Any]]:
         operation = {"op": "select", "table": table, "columns": list(columns), "where": list(where)}
         rows: list[dict[str, Any]] = self.transact(operation)[0]["rows"]
         return rows

@@ -1,7 +1,7 @@
 """What bad bytes raise, in every codec below `wire/`."""
 
 
-class MalformedMessage(Exception):  # noqa: N818 - the name says what it is
+class MalformedMessage(Exception):
     """Bytes from outside that break their format; the only thing that a decoder may raise.
 
     `field` names the part that is wrong, `offset` is its place in bytes from the start of what was decoded,

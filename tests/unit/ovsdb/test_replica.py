@@ -110,8 +110,12 @@ def test_an_update_of_a_wrong_form_is_malformed(update: Any) -> None:
 
 RAW = st.recursive(
     st.none() | st.integers() | st.sampled_from(["set", "map", "uuid", "modify", "insert", ""]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["Bridge", "a", "modify", "insert", "initial", "ids", "ports"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["Bridge", "a", "modify", "insert", "initial", "ids", "ports"]), inner
+        )
+    ),
     max_leaves=15,
 )
 

@@ -99,9 +99,7 @@ class Vswitch:
         for datapath_type in tried:
             async with self._writing:
                 hwaddr = "02:" + secrets.token_bytes(5).hex(":")
-                operations = plan_bridge(
-                    self._index, config, datapath_type=datapath_type, hwaddr=hwaddr
-                )
+                operations = plan_bridge(self._index, config, datapath_type=datapath_type, hwaddr=hwaddr)
                 if operations or self._index.bridge_info(config.bridge) is None:
                     await self._settle(operations)
             info = self._index.bridge_info(config.bridge)
