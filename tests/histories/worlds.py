@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from plait.model.entities import Endpoint, FixedAddress, LiveHost, Network, Port, Transport
-from plait.model.view import Attachment, Change, Facet, GroupNumber, Tunnels
+from plait.model.view import Attachment, Change, Facet, GroupNumber, Subscription, Tunnels
 
 ME = "h1"
 HOSTS = (ME, "h2", "h3")
@@ -29,7 +29,7 @@ def _maybe(value: st.SearchStrategy[Facet]) -> st.SearchStrategy[Facet | None]:
 def _change(draw: st.DrawFn) -> Change:
     facet = draw(
         st.sampled_from(
-            [Port, Port, Attachment, Attachment, Endpoint, Endpoint, Network, LiveHost, Tunnels, GroupNumber]
+            [Port, Attachment, Endpoint] * 2 + [Subscription, Network, LiveHost, Tunnels, GroupNumber]
         )
     )
     id, value = draw(_VALUES[facet])
@@ -57,6 +57,12 @@ def _port(draw: st.DrawFn) -> tuple[str, Port | None]:
 def _attachment(draw: st.DrawFn) -> tuple[str, Attachment | None]:
     id = draw(_ports)
     return id, draw(_maybe(st.integers(1, 4).map(lambda ofport: Attachment(id, ofport))))
+
+
+@st.composite
+def _subscription(draw: st.DrawFn) -> tuple[str, Subscription | None]:
+    id = draw(_ports)
+    return id, draw(_maybe(_multicast.map(lambda groups: Subscription(id, groups))))
 
 
 @st.composite
@@ -116,6 +122,7 @@ def _group_number(draw: st.DrawFn) -> tuple[str, GroupNumber | None]:
 _VALUES: dict[type[Facet], st.SearchStrategy[tuple[str, Facet | None]]] = {
     Port: _port(),
     Attachment: _attachment(),
+    Subscription: _subscription(),
     Endpoint: _endpoint(),
     Network: _network(),
     LiveHost: _host(),
