@@ -77,8 +77,8 @@ class Capture:
     def stop(self) -> dict[str, Path]:
         """End the capture; the pcap file of every host. Raises LabError if the kernel dropped packets.
 
-        tcpdump does not read what waits in the kernel when it is ended: a last frame crosses every link, and once it
-        is in a file, so is all that came before.
+        tcpdump does not read what waits in the kernel when it is ended: a last frame crosses every link,
+        and once it is in a file, so is all that came before.
         """
         marker = os.urandom(32)
         with Wire(*self._fabric) as fabric:
