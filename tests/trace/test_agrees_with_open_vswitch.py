@@ -182,10 +182,12 @@ def multicasting(chance: random.Random, source: Station, liar: Station, target: 
 
 
 def misbehaving(chance: random.Random, source: Station, liar: Station, target: Station, mac: int) -> Packet:
-    """Router advertisements, redirects, neighbour advertisements, DHCP servers."""
+    """Router and neighbour advertisements, redirects, DHCP servers; and memberships, by IGMP and MLD."""
     to = mac_number(target.mac)
+    if chance.random() < 0.1:
+        return packets.ip(mac, multicast_mac(GROUPS[0]), source.ip, GROUPS[0], proto=2, fields={})
     if chance.random() < 0.6:
-        fields = {"icmpv6_type": chance.choice([133, 134, 136, 137])}
+        fields = {"icmpv6_type": chance.choice([131, 132, 133, 134, 136, 137, 143])}
         return packets.ip(mac, to, source.link_local, target.ip6, proto=PROTO_ICMPV6, fields=fields)
     if chance.random() < 0.5:
         return packets.ip(

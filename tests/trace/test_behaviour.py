@@ -241,6 +241,18 @@ def test_multicast_stays_in_its_network(group: str) -> None:
     assert dropped_in(send(C, multicast(C, group))) == "L2"
 
 
+@pytest.mark.parametrize("icmpv6_type", [None, 131, 132, 143])
+def test_memberships_are_told_to_the_agent_and_go_no_further(icmpv6_type: int | None) -> None:
+    """IGMP (protocol 2) and MLD reports."""
+    group = "239.1.1.1" if icmpv6_type is None else "ff05::1:1"
+    sender = A.ip if icmpv6_type is None else A.link_local
+    proto, fields = (2, {}) if icmpv6_type is None else (PROTO_ICMPV6, {"icmpv6_type": icmpv6_type})
+    report = packets.ip(mac_number(A.mac), multicast_mac(group), sender, group, proto=proto, fields=fields)
+    (end,) = send(A, report).ends
+    assert isinstance(end, Punted)
+    assert "takes note" in reasons.of_punt(end.userdata)
+
+
 def multicast(source: Station, group: str) -> Packet:
     sender = source.ip6 if ":" in group else source.ip
     return packets.udp(mac_number(source.mac), multicast_mac(group), sender, group, 5000)

@@ -15,6 +15,7 @@ _OWN_ADDRESS = "the sender asks for its own address: nobody else has it, so nobo
 _ASKS_AS_OWNER = frozenset({"arp_sha", "eth_src"})
 _OF_PUNT: dict[int, str] = {
     Punt.TOO_BIG: "it is larger than the network's MTU; the sender is told so by ICMP",
+    Punt.MEMBERSHIP: "it says which multicast groups the endpoint wants: its host takes note",
 }
 
 
