@@ -47,6 +47,15 @@ FORGERIES: dict[str, Forge] = {
     "a router advertisement": lambda a, b: crafted.router_advertisement(v6(a), prefix="fd00:66::/64"),
     "a DHCP server's offer": lambda a, b: crafted.dhcp_offer(v4(a), v4(b), offered="10.0.0.66", data=FORGED),
     "a DHCPv6 server's advertisement": lambda a, b: crafted.dhcpv6_advertise(v6(a), v6(b), FORGED),
+    "the first fragment of a DHCP server's offer": lambda a, b: crafted.first_fragment(
+        crafted.dhcp_offer(v4(a), v4(b), offered="10.0.0.66", data=FORGED)
+    ),
+    "the first fragment of a DHCPv6 server's advertisement": lambda a, b: crafted.first_fragment(
+        crafted.dhcpv6_advertise(v6(a), v6(b), FORGED)
+    ),
+    "the first fragment of a router advertisement": lambda a, b: crafted.first_fragment(
+        crafted.router_advertisement(v6(a), prefix="fd00:66::/64")
+    ),
     "a VLAN tag": lambda a, b: _tagged(crafted.udp(v4(a), v4(b), FORGED)),
 }
 

@@ -52,6 +52,27 @@ def packet(
     return ethernet(source[0], destination[0], ethertype, body)
 
 
+def first_fragment(frame: bytes) -> bytes:
+    """The frame's packet as the first of several fragments: enough of it for ports and types to be seen.
+
+    Source: RFC 791, section 3.1 (More Fragments); RFC 8200, section 4.5.
+    """
+    ethertype = int.from_bytes(frame[12:14], "big")
+    source, destination = frame[6:12].hex(":"), frame[:6].hex(":")
+    if ethertype == 0x86DD:
+        header, payload = frame[14:54], frame[54 : 54 + int.from_bytes(frame[18:20], "big")]
+        part = payload[: len(payload) // 8 * 8]
+        extension = bytes((header[6], 0)) + struct.pack("!HI", 1, 4711)
+        length = (len(extension) + len(part)).to_bytes(2, "big")
+        return ethernet(
+            source, destination, ethertype, header[:4] + length + b"\x2c" + header[7:] + extension + part
+        )
+    payload = frame[34 : 14 + int.from_bytes(frame[16:18], "big")]
+    part = payload[: len(payload) // 8 * 8]
+    addresses = (str(ipaddress.IPv4Address(frame[at : at + 4])) for at in (26, 30))
+    return ethernet(source, destination, ethertype, ip(*addresses, frame[23], part, fragment=0x2000))
+
+
 def udp(
     source: tuple[str, str],
     destination: tuple[str, str],

@@ -1,8 +1,7 @@
-"""The other messages, and the one door through which received messages are decoded. Source: OpenFlow 1.4.0,
-7.3-7.5.
+"""The other messages, and the one door through which received messages are decoded.
 
 What is sent has `encode(xid)`. What comes goes through `decode(type, body)`, which raises MalformedMessage
-and nothing else.
+and nothing else. Source: OpenFlow 1.4.0, 7.3-7.5.
 """
 
 from collections.abc import Callable
@@ -80,13 +79,26 @@ class Features(msgspec.Struct, frozen=True):
     capabilities: int
 
 
+class Fragments(IntEnum):
+    """How the switch matches fragments.
+
+    NORMAL takes ports and ICMP types of fragments for 0, so that they pass any rule about these; with
+    NX_MATCH, Open vSwitch's own, the first fragment has its true ones. Source: ovs-ofctl(8), set-frags.
+    """
+
+    NORMAL = 0
+    DROP = 1
+    REASSEMBLE = 2
+    NX_MATCH = 3
+
+
 class Config(msgspec.Struct, frozen=True):
-    """`miss_send_len` bounds the bytes of a table miss.
+    """The bridge's handling of fragments, and `miss_send_len`, which bounds the bytes of a table miss.
 
     Not 0 is what makes a local connection get packet-ins.
     """
 
-    flags: int = 0
+    flags: int = Fragments.NORMAL
     miss_send_len: int = 0xFFFF
 
     def encode(self, xid: int) -> bytes:

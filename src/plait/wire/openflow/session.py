@@ -1,10 +1,11 @@
 """A connection to a switch as a state machine. No sockets, no clock.
 
-Rule 1: every state change of a connection happens in this file. Rule 2: time enters as `now` (monotonic
-seconds). Rule 3: whatever bytes come, `receive` does not raise; a peer that breaks the protocol is lost,
-with the reason.
+Rule 1: every state change of a connection happens in this file.
+Rule 2: time enters as `now` (monotonic seconds).
+Rule 3: whatever bytes come, `receive` does not raise; a peer that breaks the protocol is lost, with the reason.
 
-GREETING --hello--> LEARNING --features--> READY any of them --broken protocol, silence, hang-up--> LOST
+    GREETING --hello--> LEARNING --features--> READY
+    any of them --broken protocol, silence, hang-up--> LOST
 """
 
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from plait.wire.openflow.messages import (
     Features,
     FlowRemoved,
     ForeignGroupChange,
+    Fragments,
     Hello,
     Message,
     MultipartPart,
@@ -268,7 +270,7 @@ class Session:
             self.lose(f"the switch speaks OpenFlow {spoken}: allow OpenFlow14 in the bridge's `protocols`")
         elif self.state is State.GREETING:
             self.state = State.LEARNING
-            self._send(Config())
+            self._send(Config(Fragments.NX_MATCH))
             self._send(SetPacketInFormat())
             self._send(Plain(MessageType.FEATURES_REQUEST))
 
