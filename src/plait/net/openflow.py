@@ -33,7 +33,7 @@ from plait.wire.openflow.multipart import (
     meter_request,
 )
 from plait.wire.openflow.packets import PacketIn, PacketOut, Resume
-from plait.wire.openflow.ports import CONTROLLER
+from plait.wire.openflow.ports import ALL_TABLES, CONTROLLER
 from plait.wire.openflow.session import PROBE_S, Answer, Lost, Ready, Refusal, Request, Session, SwitchEvent
 
 CLOSE_TIMEOUT_S: Final = 1.0
@@ -112,32 +112,45 @@ class OpenFlowConnection:
         return self._link.ready.result()
 
     async def dump_flows(
-        self, *, cookie: int = 0, cookie_mask: int = 0, table: int = 0xFF, match: bytes = b""
+        self, *, cookie: int = 0, cookie_mask: int = 0, table: int = ALL_TABLES, match: bytes = b""
     ) -> list[FlowStats]:
-        """The flows whose cookie equals `cookie` under `cookie_mask`, in `table` (0xff: in all)."""
+        """The flows whose cookie equals `cookie` under `cookie_mask`, in `table`."""
         request = flow_request(cookie=cookie, cookie_mask=cookie_mask, table=table, match=match)
-        return await self._link.ask(request)  # type: ignore[no-any-return]
+        flows: list[FlowStats] = await self._link.ask(request)
+        return flows
 
-    async def count_flows(self, *, cookie: int = 0, cookie_mask: int = 0, table: int = 0xFF) -> Aggregate:
+    async def count_flows(
+        self, *, cookie: int = 0, cookie_mask: int = 0, table: int = ALL_TABLES
+    ) -> Aggregate:
         """How many flows there are, and what passed them."""
         request = flow_request(cookie=cookie, cookie_mask=cookie_mask, table=table, aggregate=True)
-        return (await self._link.ask(request))[0]  # type: ignore[no-any-return]
+        aggregates: list[Aggregate] = await self._link.ask(request)
+        return aggregates[0]
 
     async def dump_groups(self) -> list[GroupDesc]:
-        return await self._link.ask(GROUP_REQUEST)  # type: ignore[no-any-return]
+        """All groups."""
+        groups: list[GroupDesc] = await self._link.ask(GROUP_REQUEST)
+        return groups
 
     async def dump_meters(self) -> list[MeterConfig]:
-        return await self._link.ask(meter_request())  # type: ignore[no-any-return]
+        """All meters."""
+        meters: list[MeterConfig] = await self._link.ask(meter_request())
+        return meters
 
     async def dump_ports(self) -> list[PortDesc]:
-        return await self._link.ask(PORT_REQUEST)  # type: ignore[no-any-return]
+        """All ports of the bridge."""
+        ports: list[PortDesc] = await self._link.ask(PORT_REQUEST)
+        return ports
 
     async def dump_tables(self) -> list[TableStats]:
-        return await self._link.ask(TABLE_REQUEST)  # type: ignore[no-any-return]
+        """Every table, empty ones among them."""
+        tables: list[TableStats] = await self._link.ask(TABLE_REQUEST)
+        return tables
 
     async def describe(self) -> SwitchDesc:
         """Manufacturer, software and version."""
-        return (await self._link.ask(DESC_REQUEST))[0]  # type: ignore[no-any-return]
+        descriptions: list[SwitchDesc] = await self._link.ask(DESC_REQUEST)
+        return descriptions[0]
 
     async def commit(self, mods: Sequence[FlowMod | GroupMod]) -> list[ModError]:
         """Carry out all of `mods`, in order and at once, or none: one atomic bundle.

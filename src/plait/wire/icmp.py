@@ -1,8 +1,9 @@
 """The ICMP error that tells a sender how large its packets may be.
 
-IPv4  type 3, code 4, MTU in the second half of the second word (RFC 1191, section 4); the header and 8
-bytes IPv6  type 2, code 0, MTU in the second word (RFC 4443, section 3.2); as much as fits into 1,280
-bytes
+IPv4  type 3, code 4, MTU in the second half of the second word (RFC 1191, section 4);
+      quotes the packet's header and 8 bytes behind it
+IPv6  type 2, code 0, MTU in the second word (RFC 4443, section 3.2);
+      quotes as much as fits into 1,280 bytes
 """
 
 from struct import Struct
@@ -23,8 +24,7 @@ _ICMP_ERRORS = frozenset({3, 4, 5, 11, 12})
 
 
 def too_big(frame: bytes, mtu_bytes: int) -> bytes | None:
-    """The frame that tells the sender of `frame` (its beginning is enough) that `mtu_bytes` are the most that
-    fits.
+    """The frame that tells the sender of `frame` (its beginning is enough) that at most `mtu_bytes` fit.
 
     It comes from the address that the packet was for, because a layer-2 network has no other to speak with.
     None where no error may be sent: the packet may be fragmented, is itself an ICMP error, a later fragment,

@@ -2,7 +2,8 @@
 
     IGMPv1, v2   RFC 1112, appendix I; RFC 2236: one group a message
     IGMPv3       RFC 3376, section 4.2: group records
-    MLDv1        RFC 2710: one group a message;  MLDv2  RFC 3810, section 5.2: address records
+    MLDv1        RFC 2710: one group a message
+    MLDv2        RFC 3810, section 5.2: address records
 
 Sources are not looked at: who wants a group from some senders gets it from all, and filters for itself.
 """
@@ -92,9 +93,7 @@ def _mld(message: bytes) -> list[Wish]:
 
 
 def _records(message: bytes, *, address_bytes: int) -> list[Wish]:
-    """Type (1), length of auxiliary data in words (1), number of sources (2), group, sources, auxiliary
-    data.
-    """
+    """A record in bytes: type 1, words of other data 1, number of sources 2, group, sources, that data."""
     found: list[Wish] = []
     offset = 8
     for _ in range(min(int.from_bytes(message[6:8], "big"), MAX_RECORDS)):
@@ -122,10 +121,10 @@ def _text(address: bytes) -> str:
 
 
 def _is_routable(group: str) -> bool:
-    """Whether the group means more than this link's own housekeeping: not 224.0.0.0/24, not ff0x of scope 0
-    to 2.
+    """Whether the group means more than this link's own housekeeping.
 
-    224.0.0.251 (mDNS) and ff02::fb are housekeeping too: they would reach every container of a network.
+    That is 224.0.0.0/24 (RFC 5771, section 4) and the scopes 0 to 2 of IPv6 (RFC 4291, section 2.7). mDNS,
+    224.0.0.251 and ff02::fb, is among it: it would reach every container of a network.
     """
     if ":" in group:
         address = IPv6Address(group)

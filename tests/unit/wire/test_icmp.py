@@ -1,6 +1,4 @@
-"""The error that tells a sender what fits: byte for byte as RFC 792, 1191 and 4443 have it, and never where
-it may not be.
-"""
+"""The error that tells a sender what fits: as RFC 792, 1191 and 4443 have it, never where it may not be."""
 
 import ipaddress
 from contextlib import suppress

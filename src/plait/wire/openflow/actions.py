@@ -2,8 +2,8 @@
 
 A list of actions is their concatenation; `instructions(apply(...), goto(...))` is what a flow does. To drop
 is to do nothing: no instruction at all. Instructions, connection tracking, learning and the way back from
-bytes have their own modules and are offered here too. Source: OpenFlow 1.4.0, 7.2.5; Nicira's extensions:
-ovs-actions(7).
+bytes have their own modules and are offered here too.
+Source: OpenFlow 1.4.0, 7.2.5; Nicira's extensions: ovs-actions(7).
 """
 
 from struct import Struct

@@ -1,11 +1,11 @@
 """Modifications sent together, and the errors that they cause: one bundle, or one after the other.
 
-Rule 1: a barrier closes what was sent; only after its reply is it known whether an error will come. Rule 2:
-the switch commits a bundle without the messages that it refused. So a bundle is committed only when the
-barrier after its last message came back without any error, and discarded otherwise.
+Rule 1: a barrier closes what was sent; only after its reply is it known whether an error will come.
+Rule 2: the switch commits a bundle without the messages that it refused. So a bundle is committed only when
+the barrier after its last message came back without any error, and discarded otherwise.
 
-bundle:  OPEN, ADD*, BARRIER --reply--> COMMIT or DISCARD, BARRIER --reply--> done plain:   mod*, BARRIER
---reply--> done
+    bundle:  OPEN, ADD*, BARRIER --reply--> COMMIT or DISCARD, BARRIER --reply--> done
+    plain:   mod*, BARRIER --reply--> done
 
 A batch owns a block of xids: the first for OPEN, one for each modification, one for each step after. This
 is how an error names the modification that caused it.

@@ -1,5 +1,7 @@
-"""Connection tracking: ct, nat and ct_clear, as Open vSwitch 3.1 prints them back. Source: ovs-actions(7),
-"ct"."""
+"""Connection tracking: ct, nat and ct_clear, as Open vSwitch 3.1 prints them back.
+
+Source: ovs-actions(7), "ct".
+"""
 
 from struct import Struct
 from typing import Final, Literal

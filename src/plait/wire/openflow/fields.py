@@ -11,12 +11,12 @@ ERSPAN, GTP-U and `packet_type` (which vanishes beside Ethernet fields); and `dp
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TypedDict, Unpack
 
 import msgspec
 
 Prerequisites = tuple[tuple[str, tuple[int, ...]], ...]
 
-_ETH: Prerequisites = ()
 _VLAN: Prerequisites = (("vlan_vid", ()),)
 _MPLS: Prerequisites = (("eth_type", (0x8847, 0x8848)),)
 _IP4: Prerequisites = (("eth_type", (0x0800,)),)
@@ -113,14 +113,25 @@ def _add(
     )
 
 
-def _of(name: str, bits: int, number: int, prerequisites: Prerequisites = (), **rest: object) -> None:
+class _Options(TypedDict, total=False):
+    nxm: bytes
+    mask: str
+    action_bits: int
+    matchable: bool
+
+
+def _of(
+    name: str, bits: int, number: int, prerequisites: Prerequisites = (), **options: Unpack[_Options]
+) -> None:
     """A field of the OpenFlow class, whole bytes wide."""
-    _add(name, bits, _oxm(_OXM, number, (bits + 7) // 8), prerequisites, **rest)  # type: ignore[arg-type]
+    _add(name, bits, _oxm(_OXM, number, (bits + 7) // 8), prerequisites, **options)
 
 
-def _nx(name: str, bits: int, number: int, prerequisites: Prerequisites = (), **rest: object) -> None:
+def _nx(
+    name: str, bits: int, number: int, prerequisites: Prerequisites = (), **options: Unpack[_Options]
+) -> None:
     """A field of Nicira's class, whole bytes wide."""
-    _add(name, bits, _oxm(_NXM_NX, number, (bits + 7) // 8), prerequisites, **rest)  # type: ignore[arg-type]
+    _add(name, bits, _oxm(_NXM_NX, number, (bits + 7) // 8), prerequisites, **options)
 
 
 _nx("conj_id", 32, 37, mask="none")

@@ -1,9 +1,11 @@
-"""The header of every message, and cutting a stream of bytes into messages. Source: OpenFlow 1.4.0, 7.1.1.
+"""The header of every message, and cutting a stream of bytes into messages.
 
-0  1  version (5)
-1  1  type
-2  2  length, of the whole message
-4  4  xid
+    0  1  version (5)
+    1  1  type
+    2  2  length in bytes, of the whole message
+    4  4  xid
+
+Source: OpenFlow 1.4.0, 7.1.1.
 """
 
 from enum import IntEnum

@@ -1,5 +1,7 @@
-"""Instructions as bytes, in the order in which Open vSwitch 3.1 prints them. Source: OpenFlow 1.4.0,
-7.2.4."""
+"""Instructions as bytes, in the order in which Open vSwitch 3.1 prints them.
+
+Source: OpenFlow 1.4.0, 7.2.4.
+"""
 
 from typing import Final
 

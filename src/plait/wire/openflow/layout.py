@@ -18,11 +18,7 @@ OXM_MATCH: Final = 1
 
 
 def put_match(match: bytes) -> bytes:
-    """.
-
-    The TLVs with ofp_match header and padding: type, length without padding, TLVs, zeros to a multiple of
-    8.
-    """
+    """The TLVs as an ofp_match: type, length without padding, TLVs, zeros up to a multiple of 8."""
     length = 4 + len(match)
     return PAIR.pack(OXM_MATCH, length) + match + PADDING[length & 7]
 

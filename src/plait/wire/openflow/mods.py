@@ -12,7 +12,7 @@ import msgspec
 
 from plait.wire.openflow.framing import VERSION, MessageType, frame
 from plait.wire.openflow.layout import PADDING, decoder, take_match
-from plait.wire.openflow.ports import ANY, ANY_GROUP, NO_BUFFER
+from plait.wire.openflow.ports import ALL_TABLES, ANY, ANY_GROUP, NO_BUFFER
 
 _FLOW_MOD: Final = Struct("!BBHIQQBBHHHIIIHHHH")
 _FLOW_MOD_BODY: Final = Struct("!QQBBHHHIIIHH")
@@ -164,8 +164,8 @@ def drop_band(rate: int, *, burst: int = 0) -> bytes:
     return _BAND.pack(1, _BAND.size, rate, burst or rate)
 
 
-def delete_all_flows(*, cookie: int = 0, cookie_mask: int = 0, table: int = 0xFF) -> FlowMod:
-    """Delete every flow of a table (0xff: of all) whose cookie equals `cookie` under `cookie_mask`."""
+def delete_all_flows(*, cookie: int = 0, cookie_mask: int = 0, table: int = ALL_TABLES) -> FlowMod:
+    """Delete every flow of a table whose cookie equals `cookie` under `cookie_mask`."""
     return FlowMod(FlowCommand.DELETE, table, cookie=cookie, cookie_mask=cookie_mask)
 
 

@@ -1,7 +1,7 @@
-"""The flow monitor: the switch tells of every change of its flows, by whomever. Source: OpenFlow 1.4.0,
-7.3.5.17.
+"""The flow monitor: the switch tells of every change of its flows, by whomever.
 
 A change of our own comes abbreviated to the xid that caused it, so what comes in full was done by others.
+Source: OpenFlow 1.4.0, 7.3.5.17.
 """
 
 from struct import Struct
@@ -12,7 +12,7 @@ import msgspec
 from plait.wire.errors import MalformedMessage
 from plait.wire.openflow.layout import PAIR, decoder, put_match, take_match
 from plait.wire.openflow.multipart import MultipartRequest, MultipartType
-from plait.wire.openflow.ports import ANY, ANY_GROUP
+from plait.wire.openflow.ports import ALL_TABLES, ANY, ANY_GROUP
 
 INITIAL, ADDED, REMOVED, MODIFIED, ABBREV, PAUSED, RESUMED = range(7)
 WATCH_ADD: Final = 2
@@ -52,7 +52,7 @@ class MonitorResumed(msgspec.Struct, frozen=True):
 MonitorEvent = ForeignFlowChange | MonitorPaused | MonitorResumed
 
 
-def monitor_request(monitor_id: int = 1, table: int = 0xFF) -> MultipartRequest:
+def monitor_request(monitor_id: int = 1, table: int = ALL_TABLES) -> MultipartRequest:
     """Ask to be told of changes from now on; what is there already isn't told."""
     flags = WATCH_ADD | WATCH_REMOVED | WATCH_MODIFY | WATCH_INSTRUCTIONS
     body = _REQUEST.pack(monitor_id, ANY, ANY_GROUP, flags, table, 0) + put_match(b"")

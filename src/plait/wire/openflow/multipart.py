@@ -1,10 +1,11 @@
-"""Questions with answers in parts: flows, groups, meters, ports and the rest. Source: OpenFlow 1.4.0,
-7.3.5.
+"""Questions with answers in parts: flows, groups, meters, ports and the rest.
 
 Every kind of question has a request with `encode(xid)`, and a decoder from the body of one part to a list
 of entries; the parts of an answer are independent, the last one has no "more" flag.
+Source: OpenFlow 1.4.0, 7.3.5.
 """
 
+from collections.abc import Iterator
 from enum import IntEnum
 from struct import Struct
 from typing import Final
@@ -14,7 +15,7 @@ import msgspec
 from plait.wire.errors import MalformedMessage
 from plait.wire.openflow.framing import MessageType, frame
 from plait.wire.openflow.layout import decoder, put_match, take_properties
-from plait.wire.openflow.ports import ALL_METERS, ANY, ANY_GROUP
+from plait.wire.openflow.ports import ALL_METERS, ALL_TABLES, ANY, ANY_GROUP
 
 MORE: Final = 1
 HEADER: Final = Struct("!HH4x")
@@ -120,9 +121,14 @@ class SwitchDesc(msgspec.Struct, frozen=True):
 
 
 def flow_request(
-    *, cookie: int = 0, cookie_mask: int = 0, table: int = 0xFF, match: bytes = b"", aggregate: bool = False
+    *,
+    cookie: int = 0,
+    cookie_mask: int = 0,
+    table: int = ALL_TABLES,
+    match: bytes = b"",
+    aggregate: bool = False,
 ) -> MultipartRequest:
-    """Ask for the flows of a table (0xff: of all) whose cookie equals `cookie` under `cookie_mask`."""
+    """Ask for the flows of a table whose cookie equals `cookie` under `cookie_mask`."""
     body = _FLOW_REQUEST.pack(table, ANY, ANY_GROUP, cookie, cookie_mask) + put_match(match)
     return MultipartRequest(MultipartType.AGGREGATE if aggregate else MultipartType.FLOW, body)
 
@@ -205,27 +211,13 @@ def decode_tables(body: bytes) -> list[TableStats]:
 @decoder("group")
 def decode_groups(body: bytes) -> list[GroupDesc]:
     """The groups in one part of an answer."""
-    groups: list[GroupDesc] = []
-    offset = 0
-    while offset < len(body):
-        length, kind, number = _GROUP.unpack_from(body, offset)
-        _check_entry("group", offset, length, _GROUP.size, len(body))
-        groups.append(GroupDesc(number, kind, body[offset + _GROUP.size : offset + length]))
-        offset += length
-    return groups
+    return [GroupDesc(number, kind, buckets) for kind, number, buckets in _entries("group", _GROUP, body)]
 
 
 @decoder("meter")
 def decode_meters(body: bytes) -> list[MeterConfig]:
     """The meters in one part of an answer."""
-    meters: list[MeterConfig] = []
-    offset = 0
-    while offset < len(body):
-        length, flags, number = _METER.unpack_from(body, offset)
-        _check_entry("meter", offset, length, _METER.size, len(body))
-        meters.append(MeterConfig(number, flags, body[offset + _METER.size : offset + length]))
-        offset += length
-    return meters
+    return [MeterConfig(number, flags, bands) for flags, number, bands in _entries("meter", _METER, body)]
 
 
 @decoder("port")
@@ -258,6 +250,16 @@ def decode_desc(body: bytes) -> list[SwitchDesc]:
         raise MalformedMessage("desc", 0, f"{len(body)} bytes, {sum(_DESC)} are needed")
     ends = [sum(_DESC[: i + 1]) for i in range(len(_DESC))]
     return [SwitchDesc(*(_text(body[end - size : end]) for end, size in zip(ends, _DESC, strict=True)))]
+
+
+def _entries(name: str, head: Struct, body: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Two numbers and the rest of each entry; `head` is the entry's length, in bytes, and these numbers."""
+    offset = 0
+    while offset < len(body):
+        length, first, second = head.unpack_from(body, offset)
+        _check_entry(name, offset, length, head.size, len(body))
+        yield first, second, body[offset + head.size : offset + length]
+        offset += length
 
 
 def _text(data: bytes) -> str:

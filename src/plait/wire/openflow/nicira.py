@@ -24,10 +24,7 @@ class Bits(NamedTuple):
 
 
 def nicira(subtype: int, body: bytes) -> bytes:
-    """.
-
-    An action of Nicira's: type, length, vendor, subtype, then the body, with zeros up to a multiple of 8.
-    """
+    """An action of Nicira's: type, length, vendor, subtype, the body, zeros up to a multiple of 8."""
     length = len(body) + 17 & ~7
     return _HEADER.pack(0xFFFF, length, NICIRA, subtype) + body.ljust(length - 10, b"\0")
 

@@ -58,8 +58,10 @@ class Controller(_Value, frozen=True, kw_only=True):
 
 
 class Nat(_Value, frozen=True, kw_only=True):
-    """`direction` is "src", "dst", or None: as the connection's first packet. Addresses are packed, b"" if
-    not given."""
+    """`direction` is "src", "dst", or None: as the connection's first packet.
+
+    Addresses are packed, b"" if not given.
+    """
 
     direction: str | None
     first: bytes

@@ -2,7 +2,7 @@
 
 Rule 1: every state change of a connection happens in this file.
 Rule 2: time enters as `now` (monotonic seconds).
-Rule 3: whatever bytes come, `receive` does not raise; a peer that breaks the protocol is lost, with the reason.
+Rule 3: whatever bytes come, `receive` does not raise; a peer that breaks the protocol is lost, with a reason.
 
     GREETING --hello--> LEARNING --features--> READY
     any of them --broken protocol, silence, hang-up--> LOST
@@ -92,6 +92,7 @@ Event = Ready | Answer | Refusal | BatchDone | Lost | SwitchEvent
 
 Request = MultipartRequest | Plain | Role
 Post = PacketOut | Resume | SetPacketInFormat | AsyncConfig | Config
+Outgoing = Hello | Echo | Request | Post
 
 _PART_DECODERS: Final[dict[int, Callable[[bytes], list[Any]]]] = {
     MultipartType.DESC: multipart.decode_desc,
@@ -240,7 +241,7 @@ class Session:
         self._next_xid += count
         return first
 
-    def _send(self, message: Any) -> int:
+    def _send(self, message: Outgoing) -> int:
         xid = self._take_xids(1)
         self._output.append(message.encode(xid))
         return xid
