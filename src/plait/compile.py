@@ -89,19 +89,29 @@ class Compiler:
 
     def update_all(self) -> Touched:
         """Run every owner there is."""
-        owners = dict.fromkeys(self._view.owners())
-        return self._run_owners([*owners, *(self._reads.keys() | self._made.keys()) - owners.keys()])
+        return self.run(self.owners())
 
     def update(self, dirty: Iterable[Key]) -> Touched:
         """Run the owners that are dirty themselves or read something dirty."""
+        return self.run(self.affected(dirty))
+
+    def owners(self) -> list[Key]:
+        """Every owner there is, or was: what `update_all` runs."""
+        owners = dict.fromkeys(self._view.owners())
+        return [*owners, *(self._reads.keys() | self._made.keys()) - owners.keys()]
+
+    def affected(self, dirty: Iterable[Key]) -> set[Key]:
+        """The owners that `update` runs."""
         owners: set[Key] = set()
         for key in dirty:
             if key.kind in APPS_BY_KIND:
                 owners.add(key)
             owners |= self._readers.get(key, frozenset())
-        return self._run_owners(owners)
+        return owners
 
-    def _run_owners(self, owners: Iterable[Key]) -> Touched:
+    def run(self, owners: Iterable[Key]) -> Touched:
+        """Run these owners. Whoever runs all that are affected, in any order and with whatever between, ends
+        at what `compile_all` says."""
         touched = Touched(set(), set())
         for owner in owners:
             self._run(owner, touched)

@@ -23,14 +23,14 @@ from plait.agent.intent import IntentFeed
 from plait.agent.lastview import from_disk, to_disk
 from plait.agent.notify import Notifier
 from plait.agent.plugging import Plugging
-from plait.agent.presence import Presence
+from plait.agent.presence import NAME, Presence
 from plait.agent.programming import Programming
 from plait.agent.reach import ReachFeed
 from plait.agent.reporting import Reporting
 from plait.agent.shutdown import host_is_shutting_down
 from plait.agent.underlay import Warmth
 from plait.model.entities import LiveHost, Port
-from plait.model.view import Change
+from plait.model.view import Change, Key
 from plait.net.vswitch import BridgeInfo, Underlay
 from plait.net.vswitch.types import USERSPACE
 from plait.reach.api import Interest
@@ -58,8 +58,14 @@ class Agent:
         self._notifier = Notifier()
         self.engine = Engine(config.host, self._remember)
         self.presence = Presence(
-            store, config.host, ttl_s=config.lease_ttl_s, stopped_ttl_s=config.stopped_ttl_s
+            store,
+            config.host,
+            address=underlay_address,
+            ttl_s=config.lease_ttl_s,
+            stopped_ttl_s=config.stopped_ttl_s,
+            on_name=self._name,
         )
+        self.engine.gate.wait_for(NAME)
         self._has_last_view = self._recall()
         interest = Interest()
         tls = config.tls
@@ -96,7 +102,9 @@ class Agent:
             bridge=config.bridge,
             appctl_target=str(config.ovs_rundir),
         )
-        self.engine.gate.on_ready(self._open)
+        self.engine.gate.on_ready(self.engine.open_gate)
+        self.engine.gate.on_open(self._opened)
+        self.engine.on_dirty(self._look)
         self.presence.component("view", "waiting for " + ", ".join(sorted(self.engine.gate.awaited)))
 
     async def run(self) -> None:
@@ -110,12 +118,15 @@ class Agent:
             await self._stop.wait()
             log.info("stopping, traffic goes on", host=self._config.host)
             self._notifier.stopping()
-            await self.presence.part(for_good=host_is_shutting_down())
+            # Whoever still worked would write what `part` takes back, or take a lease that nobody ends.
             for task in tasks:
                 task.cancel()
+            await asyncio.wait(tasks)
+            await self.presence.part(for_good=host_is_shutting_down())
 
     def _parts(self) -> tuple[Runs, ...]:
         return (
+            self.engine,
             self._intent,
             self._reach,
             self._plugging,
@@ -138,6 +149,7 @@ class Agent:
         return bool(changes)
 
     _is_recalled = False
+    _is_store_away = False
 
     def _remember(self, changes: Iterable[Change]) -> None:
         if self._is_recalled:
@@ -146,14 +158,27 @@ class Agent:
 
     # -- what the parts say
 
-    def _open(self) -> None:
-        self.engine.open_gate()
+    def _opened(self) -> None:
         self.presence.component("view", "ok")
         log.info("view complete", ports=self.engine.view.count(Port), flows=len(self.engine.compiler.flows))
 
+    def _name(self, is_ours: bool) -> None:
+        """An agent without its name changes nothing at the start, and later says nothing."""
+        self._reporting.speak(is_ours)
+        if is_ours:
+            self.engine.gate.told(NAME)
+
+    def _look(self, dirty: set[Key]) -> None:
+        if Key("host", self._config.host) in dirty:
+            self.presence.doubt()
+
     def _store_state(self, reason: str) -> None:
         self.presence.component("store", reason or "ok")
+        was_away, self._is_store_away = self._is_store_away, bool(reason)
         if not reason:
+            if was_away:
+                self._reporting.assert_again()
+                self.presence.doubt()
             return
         if not self.engine.gate.is_open and self._has_last_view:
             log.warning("store can't be reached, going on with the last view", reason=reason)

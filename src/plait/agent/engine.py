@@ -8,7 +8,7 @@ Rule 3: what entered is on disk soon after, so that an agent without a store sta
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from time import monotonic
 
 from plait.agent.gate import Gate
@@ -17,6 +17,10 @@ from plait.model.entities import Port
 from plait.model.numbers import Space, assign
 from plait.model.view import Attachment, Change, GroupNumber, Key, Subscription, View
 from plait.reconcile.switch import SwitchState
+
+PORTION = 200
+"""Owners compiled in one turn: about 20 ms. What needs more goes on in `run`, so that neither this host's
+lease nor a port that is to come up waits for thousands of others."""
 
 GROUP_NUMBERS = Space(1, 0xFFFFFEFF)
 
@@ -35,6 +39,9 @@ class Engine:
         self.heard_at: dict[str, float] = {}
         self._remember = remember
         self._watchers: list[Callable[[set[Key]], None]] = []
+        self._behind: dict[Key, None] = {}
+        self._is_opening = False
+        self._more = asyncio.Event()
 
     def on_dirty(self, watcher: Callable[[set[Key]], None]) -> None:
         """Call `watcher` with the dirty keys after every change that touched some."""
@@ -49,8 +56,8 @@ class Engine:
         numbers = self._number_groups(dirty)
         dirty |= self.view.apply(numbers)
         self._remember([*changes, *numbers])
-        if dirty and self.gate.is_open:
-            self._take(self.compiler.update(dirty))
+        if dirty and (self.gate.is_open or self._is_opening):
+            self._compile(self.compiler.affected(dirty))
         # A port that is not plugged in is no station yet, but those who plug and report want to know.
         dirty.update(Key("port", change.id) for change in changes if change.facet in (Port, Attachment))
         self.look_again(dirty)
@@ -62,9 +69,48 @@ class Engine:
                 watcher(dirty)
 
     def open_gate(self) -> None:
-        """The view is complete: compile all of it, and from now on every change."""
-        if not self.gate.is_open:
-            self._take(self.compiler.update_all())
+        """The view is complete: compile all of it, then open; from now on every change is compiled."""
+        if not self.gate.is_open and not self._is_opening:
+            self._is_opening = True
+            self._compile(self.compiler.owners())
+            self._open_when_compiled()
+
+    async def run(self) -> None:
+        """For ever: compile, portion by portion, what is too much for one turn."""
+        while True:
+            await self._more.wait()
+            portion = [key for key, _ in zip(self._behind, range(PORTION), strict=False)]
+            for owner in portion:
+                del self._behind[owner]
+            self._take(self.compiler.run(portion))
+            if not self._behind:
+                self._more.clear()
+                self._open_when_compiled()
+                # Ports that waited for this may be in step already, without anything to send.
+                self.work.set()
+            await asyncio.sleep(0)
+
+    @property
+    def behind(self) -> int:
+        """How many owners are still to be compiled."""
+        return len(self._behind)
+
+    def is_behind(self, port: str) -> bool:
+        """Whether what is desired for this port is not up to date."""
+        return Key("station", port) in self._behind
+
+    def _compile(self, owners: Collection[Key]) -> None:
+        if len(owners) <= PORTION:
+            for owner in owners:
+                self._behind.pop(owner, None)
+            self._take(self.compiler.run(owners))
+        else:
+            self._behind.update(dict.fromkeys(owners))
+            self._more.set()
+
+    def _open_when_compiled(self) -> None:
+        if self._is_opening and not self._behind:
+            self._is_opening = False
             self.gate.open()
             self.work.set()
 

@@ -17,6 +17,7 @@ class Gate:
         self._told: set[str] = set()
         self._opened = asyncio.Event()
         self._on_ready: Callable[[], None] = lambda: None
+        self._on_open: Callable[[], None] = lambda: None
 
     @property
     def is_open(self) -> bool:
@@ -30,6 +31,9 @@ class Gate:
     def on_ready(self, callback: Callable[[], None]) -> None:
         """Call `callback` when the last awaited source has told all."""
         self._on_ready = callback
+
+    def on_open(self, callback: Callable[[], None]) -> None:
+        self._on_open = callback
 
     def wait_for(self, *sources: str) -> None:
         """Those that have told all already are not waited for: they would not tell again."""
@@ -57,6 +61,7 @@ class Gate:
     def open(self) -> None:
         self._opened.set()
         self._told.clear()
+        self._on_open()
 
     async def opened(self) -> None:
         await self._opened.wait()

@@ -65,7 +65,7 @@ class Inspection:
             "own_ports": view.count(Port),
             "flows": len(self._engine.compiler.flows),
             "groups": len(self._engine.compiler.groups),
-            "pending": switch.pending,
+            "pending": switch.pending + self._engine.behind,
             "refused": len(switch.refusals),
             "sent": self._programming.sent,
             "repaired": self._programming.repaired,
@@ -146,7 +146,7 @@ class Inspection:
         return {
             "flows": len(has),
             "groups": len(has_groups),
-            "pending": self._engine.switch.pending,
+            "pending": self._engine.switch.pending + self._engine.behind,
             "differences": differences,
         }
 

@@ -13,7 +13,7 @@ from plait.agent.engine import Engine
 from plait.model.checks import Invalid
 from plait.model.codec import decode
 from plait.model.entities import LiveHost, Network, Port
-from plait.model.view import Change
+from plait.model.view import Change, Key
 from plait.reach.api import Interest
 from plait.reach.hosts import GRACE_S, HostDown, HostsKnown, HostUp, living_hosts
 from plait.store import keys
@@ -123,6 +123,7 @@ class IntentFeed:
                         change = Change(LiveHost, record.name, record)
                     case HostDown(name) if name == self._engine.view.host:
                         # It lives as far as it knows, whether the store has its record or not.
+                        self._engine.look_again({Key("host", name)})
                         continue
                     case HostDown(name):
                         change = Change(LiveHost, name, None)

@@ -117,32 +117,35 @@ class Plugging:
         # Everything is asked for again: what stands already costs nothing.
         self._all_dirty = True
         self._wake.set()
-        tunnels: set[Transport] = set()
+        hearing = asyncio.create_task(self._hear(vswitch), name="switch database")
         wishing = asyncio.create_task(self._carry_out(vswitch), name="plugging")
         try:
-            async for change in vswitch.changes():
-                self._tell(change)
-                if change.is_bridge_lost:
-                    log.warning("bridge is gone, making it again", bridge=self._config.bridge)
-                    return
-                if change.tunnel_ofports is not None:
-                    if tunnels - change.tunnel_ofports.keys():
-                        log.warning("tunnel is gone, making it again", bridge=self._config.bridge)
-                        return
-                    tunnels = set(change.tunnel_ofports)
-                if wishing.done():
-                    break
+            await asyncio.wait((hearing, wishing), return_when=asyncio.FIRST_COMPLETED)
         finally:
+            hearing.cancel()
             wishing.cancel()
-            outcome = await asyncio.gather(wishing, return_exceptions=True)
-        match outcome:
-            case [asyncio.CancelledError()]:
+            outcomes = await asyncio.gather(hearing, wishing, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    async def _hear(self, vswitch: Vswitch) -> None:
+        """Until the connection, the bridge or a tunnel is gone."""
+        tunnels: set[Transport] = set()
+        async for change in vswitch.changes():
+            self._tell(change)
+            if change.is_bridge_lost:
+                log.warning("bridge is gone, making it again", bridge=self._config.bridge)
                 return
-            case [BaseException() as error]:
-                raise error
+            if change.tunnel_ofports is not None:
+                if tunnels - change.tunnel_ofports.keys():
+                    log.warning("tunnel is gone, making it again", bridge=self._config.bridge)
+                    return
+                tunnels = set(change.tunnel_ofports)
 
     def _forget_others(self, vswitch: Vswitch) -> None:
-        """Attachments that stood before we connected and are no longer there."""
+        """Attachments and problems that stood before we connected and are no longer there."""
+        self._broken = {problem.device: problem for problem in vswitch.problems()}
         here = vswitch.attachments().keys()
         gone = [a.port for a in self._engine.view.all(Attachment) if a.port not in here]
         self._engine.change(Change(Attachment, port, None) for port in gone)
@@ -157,6 +160,12 @@ class Plugging:
         changes += [Change(Attachment, a.port_id, Attachment(a.port_id, a.ofport)) for a in change.attached]
         if change.tunnel_ofports is not None:
             changes.append(Change(Tunnels, "", Tunnels(tuple(sorted(change.tunnel_ofports.items())))))
+        if change.released and self._refused:
+            # What a port could not have may be free now.
+            self._dirty |= self._refused.keys()
+            for id in self._refused:
+                self._asked.pop(id, None)
+            self._wake.set()
         for device in change.solved:
             self._broken.pop(device, None)
         for problem in change.problems:

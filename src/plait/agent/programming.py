@@ -59,6 +59,7 @@ class Programming:
         self._dump_wanted = False
         self._punts = Punts(engine)
         self._foreign: list[tuple[str, Flow]] = []
+        self._since_dump: list[ForeignFlowChange] | None = None
         self.connection: OpenFlowConnection | None = None
         self.sent = 0
         self.repaired = 0
@@ -115,11 +116,19 @@ class Programming:
     async def _compare(self, connection: OpenFlowConnection) -> None:
         """What the switch has against what is desired."""
         await self._settle_meters(connection)
-        flows = [actual(stats) for stats in await connection.dump_flows()]
-        groups = [
-            Group(group.group_id, group.type, group.buckets) for group in await connection.dump_groups()
-        ]
-        differences = self._engine.switch.dumped(flows, groups)
+        # What others change while the switch answers may not be in the answer, which replaces all that was
+        # known: it is heard again afterwards.
+        self._since_dump = []
+        try:
+            flows = [actual(stats) for stats in await connection.dump_flows()]
+            groups = [
+                Group(group.group_id, group.type, group.buckets) for group in await connection.dump_groups()
+            ]
+            differences = self._engine.switch.dumped(flows, groups)
+        finally:
+            heard, self._since_dump = self._since_dump, None
+        for event in heard:
+            self._repair_flow(event)
         self.connection = connection
         log.info(
             "switch connected",
@@ -182,6 +191,9 @@ class Programming:
         self._engine.work.set()
 
     def _repair_flow(self, event: ForeignFlowChange) -> None:
+        if self._since_dump is not None:
+            self._since_dump.append(event)
+            return
         key = flow_key(event.table, event.priority, event.match)
         now = None if event.kind == "removed" else ActualFlow(key, event.instructions, event.cookie)
         if self._engine.switch.changed_by_others(key, now):

@@ -28,8 +28,14 @@ class ReachFeed:
         self._heard: dict[str, set[str]] = {}
         self._in_sync: set[str] = set()
         self._portion: list[Change] = []
+        self._live = asyncio.Event()
 
     async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen(), name="reach events")
+            tasks.create_task(self._take_in_live(), name="reach taken in")
+
+    async def _listen(self) -> None:
         retry = Retry()
         while True:
             self._heard.clear()
@@ -46,8 +52,8 @@ class ReachFeed:
             await asyncio.sleep(retry.next_delay_s())
 
     async def _take(self, event: ReachEvent) -> None:
-        """Live events go in at once; those of a network that is not in sync yet by portions, others get turns
-        between.
+        """Live events go in as soon as no more are at hand: the records of one commit are one change. Those
+        of a network that is not in sync yet go in by portions, others get turns between.
 
         Which networks count is what the plane says, in the order in which it says it: `Interest` may already
         be elsewhere, and back.
@@ -55,26 +61,37 @@ class ReachFeed:
         match event:
             case Announced(endpoint):
                 self._portion.append(Change(Endpoint, endpoint.port, endpoint))
-                if endpoint.network not in self._in_sync:
+                if endpoint.network in self._in_sync:
+                    self._live.set()
+                else:
                     self._heard.setdefault(endpoint.network, set()).add(endpoint.port)
-                    if len(self._portion) < PORTION:
-                        return
             case Withdrawn(network, port):
                 self._portion.append(Change(Endpoint, port, None))
-                if network not in self._in_sync:
+                if network in self._in_sync:
+                    self._live.set()
+                else:
                     self._heard.get(network, set()).discard(port)
             case InSync(network):
-                self._portion.extend(self._unheard(network))
+                self._take_in([*self._portion, *self._unheard(network)])
                 self._in_sync.add(network)
+                self._engine.gate.told(sources_of(network)[1])
             case Left(network):
-                self._take_in()
-                self._portion.extend(Change(Endpoint, port, None) for port in self._ports_of(network))
+                self._take_in(self._portion)
+                self._take_in([Change(Endpoint, port, None) for port in self._ports_of(network)])
                 self._in_sync.discard(network)
                 self._heard.pop(network, None)
                 self._engine.gate.left(sources_of(network)[1])
-        self._take_in()
-        self._engine.gate.told(*(sources_of(network)[1] for network in self._in_sync))
+        if len(self._portion) >= PORTION:
+            self._take_in(self._portion)
+        elif self._portion:
+            return
         await asyncio.sleep(0)
+
+    async def _take_in_live(self) -> None:
+        """Runs when the plane's listener has nothing more to say at once."""
+        while True:
+            await self._live.wait()
+            self._take_in(self._portion)
 
     def _forget_uninteresting(self) -> None:
         """What no plane will speak of: networks that were left while none was asked, or that the last run of
@@ -84,9 +101,11 @@ class ReachFeed:
         gone = [endpoint.port for endpoint in endpoints if endpoint.network not in networks]
         self._engine.change(Change(Endpoint, port, None) for port in gone)
 
-    def _take_in(self) -> None:
-        portion, self._portion = self._portion, []
-        self._engine.change(portion)
+    def _take_in(self, changes: list[Change]) -> None:
+        """`changes` begin with what was kept so far."""
+        self._live.clear()
+        self._portion = []
+        self._engine.change(changes)
 
     def _unheard(self, network: str) -> list[Change]:
         """What stood before this plane was asked and it did not mention."""

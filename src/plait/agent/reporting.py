@@ -17,7 +17,6 @@ import msgspec
 import structlog
 
 from plait.agent.engine import Engine
-from plait.agent.plugging import Plugging
 from plait.model import codec
 from plait.model.checks import Invalid
 from plait.model.entities import Endpoint, Network, Port, PortState, PortStatus
@@ -51,6 +50,12 @@ class Announcer(Protocol):
     async def own_records(self) -> dict[tuple[str, str], Endpoint]: ...
 
 
+class Devices(Protocol):
+    """What reporting needs of the part that plugs devices in."""
+
+    def problem(self, port: Port) -> str | None: ...
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """What is to be told of a port: no status when it is not this host's, no endpoint when it can't be
     reached.
@@ -66,16 +71,20 @@ GONE = Verdict(None, None)
 class Reporting:
     """See the module's docstring."""
 
-    def __init__(self, engine: Engine, store: Store, reach: Announcer, plugging: Plugging) -> None:
+    def __init__(self, engine: Engine, store: Store, reach: Announcer, devices: Devices) -> None:
         self._engine = engine
         self._store = store
         self._reach = reach
-        self._plugging = plugging
+        self._devices = devices
         self._dirty: set[str] = set()
         self._waiting: set[str] = set()
         self._wake = asyncio.Event()
         self._told: dict[str, PortStatus] = {}
         self._announced: dict[str, Endpoint] = {}
+        self._may_stand: dict[str, Endpoint] = {}
+        self._telling: frozenset[str] = frozenset()
+        self._is_memory_doubted = True
+        self._may_speak = asyncio.Event()
         self.is_switch_ready = False
         engine.on_dirty(self._look)
 
@@ -85,6 +94,18 @@ class Reporting:
             self._dirty |= self._waiting
             self._waiting.clear()
             self._wake.set()
+
+    def speak(self, is_allowed: bool) -> None:
+        """Whether this agent speaks for its host; while it does not, nothing is told."""
+        if is_allowed:
+            self._may_speak.set()
+        else:
+            self._may_speak.clear()
+
+    def assert_again(self) -> None:
+        """The store was away, and may have been brought back from a backup: look at what stands there."""
+        self._is_memory_doubted = True
+        self._wake.set()
 
     def look_at_all(self) -> None:
         self._dirty |= (
@@ -107,6 +128,8 @@ class Reporting:
                     self._engine.view.get(Port, key.id) is not None
                     or key.id in self._told
                     or key.id in self._announced
+                    # What is being told may go meanwhile, and is then to be taken back.
+                    or key.id in self._telling
                 ):
                     self._dirty.add(key.id)
             elif key.kind in ("network", "room", "tunnels"):
@@ -118,47 +141,56 @@ class Reporting:
         """For ever; what can't be written is tried again."""
         retry = Retry()
         await self._engine.gate.opened()
-        await self._remember(retry)
+        self._wake.set()
         while True:
             await self._wake.wait()
+            await self._may_speak.wait()
             self._wake.clear()
-            looked_at, self._dirty = self._dirty, set()
-            verdicts = {}
-            for id in looked_at:
-                verdict = self.judge(id)
-                if verdict is None:
-                    self._waiting.add(id)
-                else:
-                    verdicts[id] = verdict
+            looked_at: set[str] = set()
             try:
-                await self._tell(verdicts)
+                if self._is_memory_doubted:
+                    await self._remember()
+                looked_at, self._dirty = self._dirty, set()
+                await self._tell(self._verdicts(looked_at))
                 retry.succeeded()
             except (ReachUnavailable, StoreError) as error:
-                log.warning("ports can't be reported, trying again", ports=len(verdicts), reason=str(error))
-                self._dirty |= verdicts.keys()
+                log.warning("ports can't be reported, trying again", ports=len(looked_at), reason=str(error))
+                self._dirty |= looked_at
                 self._wake.set()
                 await asyncio.sleep(retry.next_delay_s())
 
-    async def _remember(self, retry: Retry) -> None:
-        """What an earlier run of this agent told: nothing is written twice, and what is no longer true is
-        taken back.
+    def _verdicts(self, looked_at: Iterable[str]) -> dict[str, Verdict]:
+        verdicts = {}
+        for id in looked_at:
+            verdict = self.judge(id)
+            if verdict is None:
+                self._waiting.add(id)
+            else:
+                verdicts[id] = verdict
+        return verdicts
+
+    async def _remember(self) -> None:
+        """What stands in the store in this host's name, whoever told it: nothing is written twice, and what
+        is not or no longer true is put right.
         """
+        self._is_memory_doubted = False
         prefix = keys.status_prefix(self._engine.view.host)
-        while True:
-            try:
-                snapshot = await self._store.snapshot(prefix)
-                announced = await self._reach.own_records()
-                break
-            except (ReachUnavailable, StoreError):
-                await asyncio.sleep(retry.next_delay_s())
+        try:
+            snapshot = await self._store.snapshot(prefix)
+            announced = await self._reach.own_records()
+        except (ReachUnavailable, StoreError):
+            self._is_memory_doubted = True
+            raise
+        told = {}
         for key, item in snapshot.items.items():
-            id = key.removeprefix(prefix)
             try:
-                self._told[id] = codec.decode(PortStatus, item.value)
+                told[key.removeprefix(prefix)] = codec.decode(PortStatus, item.value)
             except Invalid as error:
                 log.warning(
                     "status record is unreadable and will be written anew", key=key, reason=str(error)
                 )
+        self.look_at_all()
+        self._told = told
         self._announced = {endpoint.port: endpoint for endpoint in announced.values()}
         self.look_at_all()
 
@@ -170,7 +202,7 @@ class Reporting:
         port = view.get(Port, id)
         if port is None:
             return GONE
-        reason = self._plugging.problem(port)
+        reason = self._devices.problem(port)
         if view.get(Attachment, id) is None:
             if reason is not None:
                 return self._not_up(port, PortState.ERROR, reason)
@@ -182,7 +214,7 @@ class Reporting:
             )
         network = view.get(Network, port.network)
         made = self._engine.compiler.made_by(Key("station", id))
-        if network is None or not made or not self.is_switch_ready:
+        if network is None or not made or not self.is_switch_ready or self._engine.is_behind(id):
             return None
         tunnels = view.get(Tunnels, "")
         if tunnels is None or network.transport not in dict(tunnels.ofports):
@@ -195,18 +227,25 @@ class Reporting:
             )
         if not self._engine.switch.in_step(made):
             return None
-        heard_at = self._engine.heard_at.get(id)
         status = PortStatus(
             port=id,
             host=view.host,
             state=PortState.UP,
             sequence=port.sequence,
-            took_ms=None if heard_at is None else round(1000 * (monotonic() - heard_at), 3),
+            took_ms=self._took_ms(port),
             mtu_bytes=view.mtu_bytes(network),
         )
         station = view.station(id)
         groups = station.multicast if station is not None else port.multicast
         return Verdict(status, endpoint_of(port, view.host, groups))
+
+    def _took_ms(self, port: Port) -> float | None:
+        """Until the port was up for the first time; what is told later of a port that is up keeps it."""
+        heard_at = self._engine.heard_at.get(port.id)
+        if heard_at is not None:
+            return round(1000 * (monotonic() - heard_at), 3)
+        told = self._told.get(port.id)
+        return told.took_ms if told is not None and told.sequence == port.sequence else None
 
     def _not_up(self, port: Port, state: PortState, reason: str) -> Verdict:
         status = PortStatus(
@@ -218,24 +257,37 @@ class Reporting:
 
     async def _tell(self, verdicts: dict[str, Verdict]) -> None:
         """Others first, since packets wait for them; then frontends."""
+        self._telling = frozenset(verdicts)
+        try:
+            await self._tell_others(verdicts)
+            await self._write_statuses(verdicts)
+        finally:
+            self._telling = frozenset()
+
+    async def _tell_others(self, verdicts: dict[str, Verdict]) -> None:
         announce = [
             verdict.endpoint
             for id, verdict in verdicts.items()
             if verdict.endpoint is not None and self._announced.get(id) != verdict.endpoint
         ]
         if announce:
+            # Whatever comes of the attempt, some of them may stand from now on.
+            self._may_stand.update((endpoint.port, endpoint) for endpoint in announce)
             await self._reach.announce_many(announce)
-            self._announced.update((endpoint.port, endpoint) for endpoint in announce)
+            for told in announce:
+                self._announced[told.port] = told
+                del self._may_stand[told.port]
         withdraw = [
-            self._announced[id]
+            endpoint
             for id, verdict in verdicts.items()
-            if verdict.endpoint is None and id in self._announced
+            if verdict.endpoint is None
+            and (endpoint := self._announced.get(id) or self._may_stand.get(id)) is not None
         ]
         if withdraw:
             await self._reach.withdraw_many(withdraw)
-            for endpoint in withdraw:
-                del self._announced[endpoint.port]
-        await self._write_statuses(verdicts)
+            for gone in withdraw:
+                self._announced.pop(gone.port, None)
+                self._may_stand.pop(gone.port, None)
 
     async def _write_statuses(self, verdicts: dict[str, Verdict]) -> None:
         different = [
@@ -246,6 +298,9 @@ class Reporting:
         portion = MAX_COMMIT_OPS // 2
         for start in range(0, len(different), portion):
             await self._write_portion(different[start : start + portion])
+        for id, verdict in verdicts.items():
+            if verdict.endpoint is not None:
+                self._engine.heard_at.pop(id, None)
 
     async def _write_portion(self, statuses: list[tuple[str, PortStatus | None]]) -> None:
         """Fenced by the port's binding: no status is left behind by a port that went in the meantime."""

@@ -35,8 +35,10 @@ class InSync(msgspec.Struct, frozen=True, gc=False):
 
 
 class Left(msgspec.Struct, frozen=True, gc=False):
-    """`network` is not followed any more: all that was told of it is void. Should it be followed again, all
-    of it is told again."""
+    """`network` is not followed any more: all that was told of it is void.
+
+    Should it be followed again, all of it is told again.
+    """
 
     network: str
 
@@ -53,9 +55,11 @@ class Interest:
 
     @property
     def networks(self) -> frozenset[str]:
+        """Ids, as last set."""
         return self._networks
 
     def set(self, networks: frozenset[str]) -> None:
+        """These and no others from now on."""
         if networks != self._networks:
             self._networks = networks
             changed, self._changed = self._changed, asyncio.Event()

@@ -8,7 +8,7 @@ nothing.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 
 from plait.model.entities import Endpoint
@@ -76,7 +76,7 @@ class Following:
         finally:
             await self._stop_all()
 
-    def _take(self, source: str, news: Followed | HostEvent) -> list[ReachEvent] | list[None]:
+    def _take(self, source: str, news: Followed | HostEvent) -> Iterable[ReachEvent | None]:
         match news:
             case Unavailable(reason):
                 if source == _HOSTS:
@@ -148,19 +148,20 @@ class Joined:
                 self._hosts_known = True
                 return [InSync(network) for network in sorted(self._complete)]
 
-    def take_network(self, network: str, news: Full | Changes) -> list[ReachEvent]:
-        events: list[ReachEvent] = []
+    def take_network(self, network: str, news: Full | Changes) -> Iterator[ReachEvent]:
+        """What has to be told. Nothing is taken in before it is asked for, so that 10,000 records at once
+        cost the loop no longer turn than the consumer gives them.
+        """
         match news:
             case Full(_, items):
                 for key, value in items.items():
-                    events += self._change(network, key, value)
+                    yield from self._change(network, key, value)
                 self._complete.add(network)
                 if self._hosts_known:
-                    events.append(InSync(network))
+                    yield InSync(network)
             case Changes(_, changes):
                 for change in changes:
-                    events += self._change(network, change.key, change.value)
-        return events
+                    yield from self._change(network, change.key, change.value)
 
     def forget(self, network: str) -> None:
         self._records.forget(network)

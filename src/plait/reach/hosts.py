@@ -1,5 +1,4 @@
-"""The living hosts of the cluster, followed in the store; for planes that go by leases, and for the
-agent's tunnels."""
+"""The living hosts of the cluster, followed in the store: for planes that go by leases, and for tunnels."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
@@ -17,9 +16,11 @@ from plait.store.api import Store
 from plait.store.follow import Available, Changes, Followed, Full, Retry, Unavailable, follow
 
 GRACE_S = 15.0
-"""How long after an outage of the store a host may take to renew its lease; longer than a lease lives (10
-s) and a follower pauses (3 s). Longer also keeps the endpoints of hosts that died during the outage
-longer."""
+"""How long after an outage of the store a host may take to renew its lease.
+
+More than a lease lives (10 s) and a follower pauses (3 s) together. The more it is, the longer stay the
+endpoints of hosts that died during the outage.
+"""
 
 
 class HostUp(msgspec.Struct, frozen=True):
@@ -49,8 +50,7 @@ async def living_hosts(
     retry: Retry | None = None,
     refusals: Refusals | None = None,
 ) -> AsyncGenerator[HostEvent, None]:
-    """Every living host, then every change; who is dead and when: see `Liveness`. Ends when the store is
-    closed.
+    """Every living host, then every change; ends when the store is closed. Who is dead says `Liveness`.
 
     `believed` are hosts that were alive when the caller last heard, before a restart: they are told at
     once, and have the grace to show up, because the store may have been away meanwhile.
@@ -85,7 +85,7 @@ async def _next(followed: AsyncGenerator[Followed, None]) -> Followed | None:
 
 
 class _Hosts:
-    """From what is followed to events."""
+    """From what is followed to events. No tasks, no clock."""
 
     def __init__(self, liveness: Liveness, refusals: Refusals) -> None:
         self.liveness = liveness

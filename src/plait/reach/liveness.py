@@ -26,15 +26,19 @@ class Liveness:
         return frozenset(self._alive)
 
     def outage_began(self) -> None:
+        """The store is away: from now on nobody dies."""
         self._is_away = True
 
     def outage_ended(self, now: float) -> None:
+        """The store is back: the grace begins."""
         self._is_away = False
         self._lenient_until = now + self._grace_s
 
     def believe(self, record: LiveHost, now: float) -> list[tuple[str, LiveHost | None]]:
-        """The host was alive before a restart of ours. Whether there is an outage we can't know: it has
-        the grace."""
+        """The host was alive before a restart of ours; whether there was an outage since, we can't know.
+
+        So it has the grace.
+        """
         self._lenient_until = now + self._grace_s
         return self.seen(record)
 

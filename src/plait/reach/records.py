@@ -1,7 +1,7 @@
 """What hosts say of where endpoints live, and what follows from it. Pure; every plane uses it.
 
-Rule 1: of the records of one port the highest `sequence` wins, at equal sequence the host with the greater
-name. Rule 2: only records of hosts that are alive count; those of a dead one are kept, for its return.
+Rule 1: of the records of one port the highest `sequence` wins, at equal sequence the greater host name.
+Rule 2: only records of hosts that are alive count; those of a dead one are kept, for its return.
 Rule 3: an event is told when the answer to "where does this port live" becomes another one, and never else.
 
 The order of what one host says of one port is the carrier's business: the last word given here stands.
@@ -36,10 +36,6 @@ class Records:
         """How many records there are, of living and of dead hosts."""
         return sum(len(ports) for networks in self._places.values() for ports in networks.values())
 
-    @property
-    def alive(self) -> frozenset[str]:
-        return frozenset(self._alive)
-
     def winner(self, network: str, port: str) -> Endpoint | None:
         """Where the port lives; None when no living host says that it has it."""
         claims = self._claims.get(network, {}).get(port, ())
@@ -50,10 +46,6 @@ class Records:
         for port in self._claims.get(network, ()):
             if (endpoint := self.winner(network, port)) is not None:
                 yield endpoint
-
-    def hosts_of(self, network: str, port: str) -> tuple[str, ...]:
-        """The hosts that claim the port, dead or alive, the most believed first."""
-        return tuple(claim.host for claim in self._claims.get(network, {}).get(port, ()))
 
     def put(self, endpoint: Endpoint) -> list[Verdict]:
         """`endpoint.host` says this of the port, in place of what it said before."""

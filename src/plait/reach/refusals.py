@@ -32,6 +32,7 @@ class Refusals:
             return None
 
     def refuse(self, key: str, reason: str) -> None:
+        """Count the record under `key` as refused, and log it the first time."""
         self.count += 1
         if key in self._said or len(self._said) >= _REMEMBERED:
             return

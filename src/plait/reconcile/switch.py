@@ -81,8 +81,11 @@ class SwitchState:
 
     def desired_changed(self, touched: Touched) -> None:
         """The compiler changed these."""
-        for key in self._refused.keys() & (touched.flows | touched.groups):
+        # A flow may have been refused for want of its group, so another group is a reason to try all again.
+        again = set(self._refused) if touched.groups else self._refused.keys() & touched.flows
+        for key in again:
             del self._refused[key]
+        self._loosen(again)
         self._loosen(touched.flows)
         self._loosen(touched.groups)
 

@@ -64,12 +64,18 @@ class Report:
         self.problems: Told[str, InterfaceProblem] = Told()
         self.tunnel_ofports: dict[Transport, int] = {}
         self._index = index
+        self._released: set[str] = set()
         self._told_tunnels: dict[Transport, int] = {}
         self._told_bridge: BridgeInfo | None = None
         self.take([(None, interface) for interface in index.on_bridge(bridge)])
 
     def take(self, changes: Sequence[tuple[Interface | None, Interface | None]]) -> None:
         """Interfaces differ: bring everything up to date."""
+        self._released.update(
+            before.name
+            for before, after in changes
+            if before is not None and (after is None or after.bridge != before.bridge)
+        )
         here = [
             interface
             for change in changes
@@ -102,10 +108,12 @@ class Report:
             links=links,
             problems=problems,
             solved=solved,
+            released=tuple(sorted(self._released)),
             tunnel_ofports=None if tunnels == self._told_tunnels else tunnels,
             bridge=None if bridge == self._told_bridge else bridge,
             is_bridge_lost=bridge is None and self._told_bridge is not None,
         )
+        self._released.clear()
         self._told_tunnels, self._told_bridge = tunnels, bridge
         return None if change == SwitchChange() else change
 

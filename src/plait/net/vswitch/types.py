@@ -114,7 +114,8 @@ class SwitchChange:
     """What became different since the last one: several changes of the same thing are one.
 
     `tunnel_ofports` and `bridge` are None where nothing changed. `solved` names the devices whose problem is
-    gone. `is_bridge_lost`: the bridge is no longer there or no longer runs; ensure it again.
+    gone, `released` the devices that were taken out of a bridge, any bridge. `is_bridge_lost`: the bridge is
+    no longer there or no longer runs; ensure it again.
     """
 
     attached: tuple[Attachment, ...] = ()
@@ -122,6 +123,7 @@ class SwitchChange:
     links: tuple[Link, ...] = ()
     problems: tuple[InterfaceProblem, ...] = ()
     solved: tuple[str, ...] = ()
+    released: tuple[str, ...] = ()
     tunnel_ofports: dict[Transport, int] | None = None
     bridge: BridgeInfo | None = None
     is_bridge_lost: bool = False

@@ -1,0 +1,1 @@
+"""Minutes of random work and random trouble on a lab, then an audit of everything; no part of `make test`."""
