@@ -49,13 +49,16 @@ def plait(tmp_path: Path) -> Iterator[Plait]:
 def test_a_lab_comes_up_serves_and_goes_down(plait: Plait) -> None:
     name = lab_name()
     assert "h1, h2" in plait("lab", "up", "--name", name, "--hosts", "2")
-    store = plait("lab", "env").strip().removeprefix("export PLAIT_STORE=")
+    exported = dict(line.removeprefix("export ").split("=", 1) for line in plait("lab", "env").splitlines())
+    assert exported["PLAIT_LAB"] == name
+    store = exported["PLAIT_STORE"]
     plait("network", "create", "blue", "--subnet", "10.0.0.0/24", PLAIT_STORE=store)
     assert "10.0.0.2" in plait("lab", "endpoint", "add", "a", "--network", "blue", "--host", "h1")
     assert "10.0.0.3" in plait("lab", "endpoint", "add", "b", "--network", "blue", "--host", "h2")
     assert " 0% packet loss" in plait("lab", "exec", "a", "--", "ping", "-c", "2", "10.0.0.3")
     plait("lab", "endpoint", "move", "b", "--host", "h1")
     assert " 0% packet loss" in plait("lab", "exec", "a", "--", "ping", "-c", "2", "10.0.0.3")
+    assert "l2" in plait("flows", "--port", "a", **exported)
     assert "br-int" in plait("lab", "exec", "h1", "--", "ovs-vsctl", "show")
     assert "blue" in plait("lab", "exec", "h1", plait_command(), "network", "list")
     assert "port_security" in plait("lab", "exec", "h1", plait_command(), "flows", "--port", "a")

@@ -19,7 +19,15 @@ from plait.lab.settings import STORES
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_which = click.option("--name", metavar="LAB", help="The lab; not needed when there is only one.")
+LAB_VARIABLE = "PLAIT_LAB"
+
+_which = click.option(
+    "--name",
+    metavar="LAB",
+    envvar=LAB_VARIABLE,
+    show_envvar=True,
+    help="The lab; not needed when there is only one.",
+)
 
 
 def _one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
@@ -97,13 +105,15 @@ def up(
 
 
 @lab.command()
-@click.option("--name", metavar="LAB", help="The lab; not needed when there is only one.")
+@_which
 @click.option("--all", "everything", is_flag=True, help="All labs of this machine, whole or not.")
 @_one_line_errors
 def down(name: str | None, everything: bool) -> None:
     """End every process and remove every namespace and file of a lab."""
     require()
     there = directory.labs()
+    if everything:
+        name = None
     if name is not None and name not in there:
         known = f"there are {', '.join(there)}" if there else "there is none"
         raise LabError(f"no lab {name!r}: {known}")
@@ -169,8 +179,14 @@ def exec_(lab: Lab, where: str, command: tuple[str, ...]) -> None:
 @_one_line_errors
 @_with_lab
 def env(lab: Lab) -> None:
-    """Print what makes plait in this shell use the lab's store: eval $(plait lab env)."""
-    click.echo(f"export PLAIT_STORE={shlex.quote(lab.settings.store_url)}")
+    """Print what makes plait in this shell use the lab, and ask the agent of h1: eval $(plait lab env)."""
+    variables = {
+        LAB_VARIABLE: lab.name,
+        "PLAIT_STORE": lab.settings.store_url,
+        "PLAIT_SOCKET": str(next(iter(lab.hosts.values())).agent_config()["socket"]),
+    }
+    for name, value in variables.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
 
 
 @lab.group()
