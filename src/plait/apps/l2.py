@@ -1,6 +1,4 @@
-"""Where each MAC lives: on a port of this host, or behind a tunnel. Whatever is not known is dropped by the
-miss.
-"""
+"""Where each MAC lives: on a port of this host, or behind a tunnel. What is not known, the miss drops."""
 
 from collections.abc import Iterator
 

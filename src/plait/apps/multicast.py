@@ -1,5 +1,4 @@
-"""Multicast goes to subscribers and nobody else: a group of the switch for each group that somebody listens
-to.
+"""Multicast goes to subscribers and nobody else: for each group with some, there is a group of the switch.
 
 The sender's host sends one copy to every subscriber of its own and one to every other host that has some;
 those hand it to their own only, because what came from a tunnel never leaves for one. Without subscribers

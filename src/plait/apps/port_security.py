@@ -1,8 +1,8 @@
 """A port of this host: which network it is in, and what it may send.
 
 With security an endpoint sends from its own MAC and its own addresses only: IPv4, ARP, IPv6 and its
-link-local address.
-Without it (a router, a bridge) anything goes in, and answers to ARP and ND come as for everybody.
+link-local address. Without it (a router, a bridge) anything goes in, and answers to ARP and ND come as for
+everybody.
 """
 
 from collections.abc import Iterator
@@ -58,6 +58,7 @@ def station(lens: Lens, id: str) -> Iterator[Flow]:
             yield from _admit_v4(port, mac, ipv4_number(address))
     if speaks_v6:
         yield _admit_v6(port, mac, link_local_number(mac))
+        # Duplicate address detection asks from :: (RFC 4862, 5.4.2).
         yield flow(
             Table.PORT_SECURITY,
             100,
@@ -91,6 +92,7 @@ def _admit_v4(port: int, mac: int, address: int) -> Iterator[Flow]:
 
 
 def _admit_v6(port: int, mac: int, address: int) -> Flow:
+    """IPv6 from one of the port's own addresses."""
     return flow(
         Table.PORT_SECURITY,
         100,

@@ -1,8 +1,7 @@
-"""ARP and ND: every address of a network is known, so the sender's own host answers, and no question leaves
-it.
+"""ARP and ND: every address of a network is known, so the sender's own host answers.
 
 request for a station's address --> put its MAC into eth_dst --> ANSWER turns the packet around
-its owner asking for itself (a probe, RFC 5227; DAD, RFC 4862, 5.4) --> drop: nobody else has the address
+its owner asking for itself (a probe, RFC 5227; DAD, RFC 4862, 5.4) --> drop: nobody else has it
 """
 
 from collections.abc import Iterator

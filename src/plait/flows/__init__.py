@@ -1,3 +1,1 @@
-"""The language of apps: flows and groups, the names of register bits, the tables, and a trace through them.
-Pure.
-"""
+"""The language of apps: flows and groups, register bits by name, the tables, a trace through them. Pure."""

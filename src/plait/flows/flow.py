@@ -1,5 +1,4 @@
-"""Flows and groups as apps produce them: bytes from the start, in the form in which the switch prints them
-back.
+"""Flows and groups as apps produce them: bytes from the start, as the switch prints them back.
 
 So desired and actual state are compared with `==`, and a host with 50,000 flows holds them in a few
 megabytes.
@@ -53,7 +52,5 @@ def flow_key(table: int, priority: int, match: bytes) -> bytes:
 
 
 def flow(table: int, priority: int, match: bytes, instructions: bytes) -> Flow:
-    """A flow of `table`: of all that match, the one with the highest `priority` (1 to 65535; 0 is the miss)
-    counts.
-    """
+    """A flow of `table`. Of all that match, the highest `priority` counts: 1 to 65535, 0 is the miss."""
     return Flow(flow_key(table, priority, match), instructions)

@@ -7,8 +7,7 @@
                                                    |
                                                    +--on another host--> TRANSPORT --> ENCAPSULATE
 
-A packet goes down only, so no loop is possible. Numbers leave room for what stands between two tables one
-day.
+A packet goes down only, so no loop is possible. Between the numbers is room for tables to come.
 """
 
 from enum import IntEnum

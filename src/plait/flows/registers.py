@@ -26,9 +26,7 @@ class Register(msgspec.Struct, frozen=True, gc=False):
         return self.bits == 32
 
     def is_(self, value: int) -> dict[str, int | tuple[int, int]]:
-        """The keyword of `match` that asks for this value; bits of one register can't be asked for
-        separately.
-        """
+        """The keyword of `match` that asks for this value; a match has room for one of a register's parts."""
         if self._is_whole:
             return {self.field: value}
         return {self.field: (value << self.offset, ((1 << self.bits) - 1) << self.offset)}

@@ -25,9 +25,7 @@ def space(subnet: Subnet) -> Space:
 
 
 def default_gateway(prefix: IPNetwork) -> str | None:
-    """The first address of `prefix`; None where the prefix is too small to spare one (/31, /32, /127,
-    /128).
-    """
+    """The first address of `prefix`; None where it is too small to spare one (/31, /32, /127, /128)."""
     return str(prefix.network_address + 1) if prefix.num_addresses > 2 else None
 
 
@@ -42,9 +40,7 @@ def number(address: str) -> int:
 
 
 def check_choice(subnet: Subnet, address: IPAddress) -> None:
-    """Raises Invalid, with the reason, if no port of `subnet` may have `address`. It must lie in the
-    prefix.
-    """
+    """Raises Invalid, with the reason, if no port of `subnet` may have this address of its prefix."""
     if str(address) == subnet.gateway:
         raise Invalid(
             f"address {address} is the gateway of {subnet.prefix}: choose another, or change the gateway"

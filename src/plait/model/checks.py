@@ -1,6 +1,4 @@
-"""Checks of single values: each returns the canonical form or raises `Invalid` with the value and the way
-out.
-"""
+"""Checks of single values: each returns the canonical form, or raises `Invalid` with the way out."""
 
 import ipaddress
 import re
@@ -48,6 +46,7 @@ def mac(value: str) -> str:
 
 
 def ip(value: str, what: str = "address") -> IPAddress:
+    """An IPv4 or IPv6 address, of any kind, without a scope."""
     try:
         address = ipaddress.ip_address(value)
     except ValueError:
@@ -61,6 +60,7 @@ def ip(value: str, what: str = "address") -> IPAddress:
 
 
 def prefix(value: str) -> IPNetwork:
+    """An IPv4 or IPv6 prefix whose host bits are zero."""
     try:
         return ipaddress.ip_network(value)
     except ValueError as error:
@@ -71,9 +71,7 @@ def prefix(value: str) -> IPNetwork:
 
 
 def multicast(value: str) -> IPAddress:
-    """A group that endpoints may subscribe to; link-local ranges that hosts use for themselves are left
-    out.
-    """
+    """An IPv4 or IPv6 multicast address, of any scope (RFC 5771; RFC 4291 section 2.7)."""
     group = ip(value, "multicast group")
     if not group.is_multicast:
         raise Invalid(f"multicast group {value!r} is not a multicast address: use 224.0.0.0/4 or ff00::/8")

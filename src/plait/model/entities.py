@@ -26,11 +26,10 @@ class Transport(StrEnum):
     GRE = "gre"
 
     def overhead_bytes(self, *, underlay_v6: bool) -> int:
-        """Bytes of the underlay's MTU that are not the tenant's IP packet: outer IP, tunnel headers, inner
-        Ethernet.
+        """Bytes of the underlay's MTU that are not the tenant's: outer IP, tunnel headers, inner Ethernet.
 
-        VXLAN (RFC 7348 s. 5) and Geneve without options (RFC 8926 s. 3): UDP 8 + 8; GRE with a key (RFC
-        2890): 4 + 4.
+        VXLAN (RFC 7348 section 5) and Geneve without options (RFC 8926 section 3): UDP 8 + 8.
+        GRE with a key (RFC 2890): 4 + 4.
         """
         tunnel = 8 if self is Transport.GRE else 16
         return (40 if underlay_v6 else 20) + tunnel + 14
@@ -39,9 +38,7 @@ class Transport(StrEnum):
 class Entity(
     msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """What all stored things share: the version of their JSON, and fields of newer versions, kept as they
-    came.
-    """
+    """What all stored things share: their JSON's version, and fields of newer ones, kept as they came."""
 
     kind: ClassVar[str] = "entity"
 
@@ -148,6 +145,7 @@ class Port(Entity, frozen=True, kw_only=True, gc=False):
 
     @property
     def ips(self) -> tuple[str, ...]:
+        """The addresses alone, in their order."""
         return tuple(fixed.address for fixed in self.addresses)
 
 
@@ -206,7 +204,7 @@ class Endpoint(Entity, frozen=True, kw_only=True, gc=False):
 
     def __post_init__(self) -> None:
         if checks.mac(self.mac) != self.mac:
-            raise Invalid(f"MAC {self.mac!r} is not in canonical form")
+            raise Invalid(f"MAC {self.mac!r} is not in canonical form: write {checks.mac(self.mac)}")
         for address in self.ips:
             checks.ip(address)
         for group in self.multicast:
@@ -214,6 +212,8 @@ class Endpoint(Entity, frozen=True, kw_only=True, gc=False):
 
 
 class PortState(StrEnum):
+    """`up`: packets flow. `down`: something is missing, such as the device. `error`: a human is needed."""
+
     UP = "up"
     DOWN = "down"
     ERROR = "error"
@@ -251,6 +251,7 @@ class Health(Entity, frozen=True, kw_only=True, gc=False):
 
 
 def check_mtu(mtu_bytes: int | None) -> None:
+    """Raises Invalid for an MTU that no network can have; None is one that is chosen."""
     if mtu_bytes is not None and not MIN_MTU_BYTES <= mtu_bytes <= MAX_MTU_BYTES:
         way_out = f"choose {MIN_MTU_BYTES} to {MAX_MTU_BYTES} bytes, or leave it out"
         raise Invalid(f"MTU {mtu_bytes} is out of range: {way_out}")

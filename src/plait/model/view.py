@@ -107,13 +107,15 @@ class View:
     def apply(self, changes: Iterable[Change]) -> set[Key]:
         """Take the changes in and return every key whose meaning they touched."""
         dirty: set[Key] = set()
+        hosts_differ = False
         for change in changes:
             if change.facet in _STATION_FACETS:
                 self._apply_to_station(change, dirty)
             elif self._set(change):
                 dirty.add(Key(_KIND_OF[change.facet], change.id))
-                if change.facet is LiveHost:
-                    self._measure_room(dirty)
+                hosts_differ |= change.facet is LiveHost
+        if hosts_differ:
+            self._measure_room(dirty)
         return dirty
 
     def _set(self, change: Change) -> bool:
@@ -152,6 +154,7 @@ class View:
             del self._subscribers[station.network]
 
     def _measure_room(self, dirty: set[Key]) -> None:
+        """What the underlays of all living hosts carry; looks at each, so once for all changes."""
         for transport in Transport:
             room = min((host.room_bytes(transport) for host in self.all(LiveHost)), default=None)
             if room is not None:
@@ -172,11 +175,13 @@ class View:
         return (value for value in self._facets[facet].values() if isinstance(value, facet))
 
     def count(self, facet: type[Facet]) -> int:
+        """How many facets of a type there are."""
         return len(self._facets[facet])
 
     def station(self, id: str) -> Station | None:
-        """An own port counts as here once it is plugged in; until then, as where reach says it is (a move
-        under way).
+        """The endpoint of that port; None when it is nowhere.
+
+        An own port is here once it is plugged in; until then it is where reach says (a move under way).
         """
         port, attachment = self.get(Port, id), self.get(Attachment, id)
         if port is not None and attachment is not None:
@@ -185,19 +190,26 @@ class View:
             if subscription is not None:
                 groups = tuple(sorted({*groups, *subscription.groups}))
             return Station(
-                id, port.network, port.mac, port.ips, groups, attachment.ofport, None, port.security
+                id=id,
+                network=port.network,
+                mac=port.mac,
+                ips=port.ips,
+                multicast=groups,
+                ofport=attachment.ofport,
+                host=None,
+                security=port.security,
             )
         endpoint = self.get(Endpoint, id)
         if endpoint is None or endpoint.host == self.host:
             return None
         return Station(
-            id,
-            endpoint.network,
-            endpoint.mac,
-            endpoint.ips,
-            endpoint.multicast,
-            None,
-            endpoint.host,
+            id=id,
+            network=endpoint.network,
+            mac=endpoint.mac,
+            ips=endpoint.ips,
+            multicast=endpoint.multicast,
+            ofport=None,
+            host=endpoint.host,
             security=True,
         )
 
@@ -210,9 +222,7 @@ class View:
             yield Key("station", id)
 
     def groups_wanted(self, networks: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """(network, address) of the multicast groups of `networks` that have subscribers: those that need a
-        number.
-        """
+        """(network, address) of each multicast group of `networks` with subscribers: it needs a number."""
         for network in networks:
             for address in self._subscribers.get(network, ()):
                 yield network, address
@@ -237,6 +247,7 @@ class Lens:
         self.reads: set[Key] = set()
 
     def network(self, id: str) -> Network | None:
+        """A network that this host takes part in."""
         self.reads.add(Key("network", id))
         return self._view.get(Network, id)
 
@@ -245,10 +256,8 @@ class Lens:
         self.reads.add(Key("host", name))
         return self._view.get(LiveHost, name)
 
-    def own_host(self) -> LiveHost | None:
-        return self.host(self._view.host)
-
     def station(self, id: str) -> Station | None:
+        """See `View.station`."""
         self.reads.add(Key("station", id))
         return self._view.station(id)
 
@@ -259,6 +268,7 @@ class Lens:
         return dict(tunnels.ofports).get(transport) if tunnels else None
 
     def mtu_bytes(self, network: Network) -> int | None:
+        """See `View.mtu_bytes`."""
         self.reads.add(Key("room", network.transport))
         return self._view.mtu_bytes(network)
 
@@ -271,6 +281,7 @@ class Lens:
         )
 
     def group_number(self, network: str, address: str) -> int | None:
+        """The OpenFlow group id of a multicast group; None until it has one."""
         self.reads.add(Key("group", f"{network}/{address}"))
         number = self._view.get(GroupNumber, f"{network}/{address}")
         return number.number if number else None
