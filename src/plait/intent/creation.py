@@ -1,5 +1,8 @@
 """Making ports, one or ten thousand: as many to a commit as it takes, several commits in flight.
 
+A commit is filled with ports of any networks and hosts: those that are spread thinly need hardly more commits
+than those of one network.
+
 Rule 1: all or none. If one port can't be made, or the caller is cancelled, those already made go again.
 Rule 2: in the usual case a commit costs one read, whatever the network already holds.
 """
@@ -23,15 +26,11 @@ from plait.store.api import MAX_COMMIT_OPS, Compare, Item, KeyAt, Store, Write
 
 _RECORDS_OF_A_PORT = 5
 """Without addresses: the port, its name, MAC, host and device."""
-_SHARED = 8
-"""Compares and writes that a commit has besides: the network, the host, cursors."""
 _MAX_CURSORS = 4
-_CURSORS_READ = MAX_COMMIT_OPS - 2
+"""Of one network: where the next searches of its subnets begin."""
 
 Views = dict[str, NetworkView]
 """Networks as they were last seen, by name or id as asked for; each commit compares that they still stand."""
-Group = tuple[str, str | None]
-"""Network as asked for, host: what all ports of a commit share."""
 
 
 class Creation:
@@ -68,45 +67,53 @@ class Creation:
                 raise outcome
         return [self.created[position] for position in range(len(specs))]
 
-    async def _work(self, chunks: Iterator[tuple[Group, list[Draft]]]) -> None:
-        for group, drafts in chunks:
+    async def _work(self, chunks: Iterator[list[Draft]]) -> None:
+        for drafts in chunks:
             if self._stopped:
                 return
             try:
-                await self._create(group, drafts)
+                await self._create(drafts)
             except BaseException:
                 self._stopped = True
                 raise
 
-    async def _create(self, group: Group, drafts: list[Draft]) -> None:
-        network, host = group
+    async def _create(self, drafts: list[Draft]) -> None:
+        networks = dict.fromkeys(draft.spec.network for draft in drafts)
+        hosts = dict.fromkeys(draft.spec.host for draft in drafts if draft.spec.host is not None)
         last: list[Port] = []
 
         async def make(failed: Failed) -> Plan[list[Port]]:
             nonlocal last
             if failed:
-                await self._learn(network, drafts, last, failed)
-            view = self._views.get(network)
-            if view is None:
-                view = self._views[network] = await load(self._store, self._project, network)
-            known_host = await self._prepare(network, view, host)
-            last = [await draft.port(view, self._searches) for draft in drafts]
+                await self._learn(drafts, last, failed)
+            views = {network: await self._view(network) for network in networks}
+            known_hosts = await self._prepare(views, list(hosts))
+            last = [await draft.port(views[draft.spec.network], self._searches) for draft in drafts]
             compares, writes = born(_together(last))
             writes.extend(self._cursors(drafts))
-            return Plan(last, (view.unchanged, *known_host, *compares), tuple(writes))
+            # By name and by id it may be the same network.
+            unchanged = dict.fromkeys(view.unchanged for view in views.values())
+            return Plan(last, (*unchanged, *known_hosts, *compares), tuple(writes))
 
-        what = f"port {drafts[0].spec.name or ''} of network {network!r}"
+        what = f"port {drafts[0].spec.name or ''} of network {drafts[0].spec.network!r}"
         ports = await carry_out(self._store, make, what)
         for draft, port in zip(drafts, ports, strict=True):
             self.created[draft.position] = port
         if self._on_progress is not None:
             self._on_progress(len(self.created))
 
-    async def _learn(self, network: str, drafts: list[Draft], last: list[Port], failed: Failed) -> None:
-        """Find out why the last attempt failed. Raises Taken if the caller insists on what is taken."""
+    async def _view(self, network: str) -> NetworkView:
         view = self._views.get(network)
-        if view is not None and view.unchanged.key in failed:
-            del self._views[network]
+        if view is None:
+            view = self._views[network] = await load(self._store, self._project, network)
+        return view
+
+    async def _learn(self, drafts: list[Draft], last: list[Port], failed: Failed) -> None:
+        """Find out why the last attempt failed. Raises Taken if the caller insists on what is taken."""
+        for network in {draft.spec.network for draft in drafts}:
+            view = self._views.get(network)
+            if view is not None and view.unchanged.key in failed:
+                del self._views[network]
         for draft, port in zip(drafts, last, strict=True):
             if failed.isdisjoint(records.of_port(port)):
                 continue
@@ -114,14 +121,18 @@ class Creation:
             await refuse_taken(self._store, port, failed, chosen=chosen, chosen_mac=draft.spec.mac is None)
             await draft.learn(port, failed, self._searches)
 
-    async def _prepare(self, network: str, view: NetworkView, host: str | None) -> tuple[Compare, ...]:
-        """One read: cursors of subnets that were not searched yet, and the host."""
-        new = [subnet for subnet in view.subnets if subnet not in self._searches]
-        wanted = [keys.cursor(subnet.id) for subnet in new[:_CURSORS_READ]]
-        if host is not None:
-            wanted += host_keys(host)
+    async def _prepare(self, views: Mapping[str, NetworkView], hosts: Sequence[str]) -> list[Compare]:
+        """One read: cursors of subnets that were not searched yet, and the hosts."""
+        new = [
+            (network, subnet)
+            for network, view in views.items()
+            for subnet in view.subnets
+            if subnet not in self._searches
+        ]
+        wanted = [key for host in hosts for key in host_keys(host)]
+        wanted += [keys.cursor(subnet.id) for _, subnet in new][: MAX_COMMIT_OPS - len(wanted)]
         found = (await self._store.get(wanted)).items if wanted else {}
-        for subnet in new:
+        for network, subnet in new:
             if subnet in self._searches:
                 continue  # another worker was faster
             search = self._searches[subnet] = address_search(self._store, subnet)
@@ -129,11 +140,15 @@ class Creation:
             for address in self._asked_for[network]:
                 if address.version == subnet.version:
                     search.avoid(int(address))
-        return () if host is None else (await known_host(self._store, host, found),)
+        return [await known_host(self._store, host, found) for host in hosts]
 
     def _cursors(self, drafts: list[Draft]) -> list[Write]:
-        searched = {subnet for draft in drafts for subnet, _ in draft.chosen.values()}
-        return [self._searches[subnet].cursor() for subnet in list(searched)[:_MAX_CURSORS]]
+        searched: dict[str, set[Subnet]] = {}
+        for draft in drafts:
+            of_network = searched.setdefault(draft.spec.network, set())
+            of_network.update(subnet for subnet, _ in draft.chosen.values())
+        some = {subnet for subnets in searched.values() for subnet in list(subnets)[:_MAX_CURSORS]}
+        return [self._searches[subnet].cursor() for subnet in some]
 
 
 def host_keys(host: str) -> list[str]:
@@ -179,18 +194,28 @@ def _together(ports: Sequence[Port]) -> records.Records:
     return everything
 
 
-def _chunks(specs: Sequence[PortSpec]) -> Iterator[tuple[Group, list[Draft]]]:
-    groups: dict[Group, list[Draft]] = {}
+def _chunks(specs: Sequence[PortSpec]) -> Iterator[list[Draft]]:
+    """As many drafts as a commit has room for; those that share network and host stand together."""
+    groups: dict[tuple[str, str | None], list[Draft]] = {}
     for position, spec in enumerate(specs):
         groups.setdefault((spec.network, spec.host), []).append(Draft(spec, position))
-    for group, drafts in groups.items():
-        chunk: list[Draft] = []
-        size = _SHARED
-        for draft in drafts:
-            cost = _RECORDS_OF_A_PORT + max(2, len(draft.spec.addresses) + len(draft.spec.subnets))
-            if chunk and size + cost > MAX_COMMIT_OPS:
-                yield group, chunk
-                chunk, size = [], _SHARED
-            chunk.append(draft)
-            size += cost
-        yield group, chunk
+    chunk: list[Draft] = []
+    shared: set[tuple[str, str | None]] = set()
+    size = 0
+    for draft in (draft for drafts in groups.values() for draft in drafts):
+        spec = draft.spec
+        # What all ports of a network, and all of a host, have in common is there once.
+        common = {("network", spec.network): 1, ("host", spec.host): 1}
+        if not spec.addresses or spec.subnets:
+            common["cursors", spec.network] = _MAX_CURSORS
+        own = _RECORDS_OF_A_PORT + max(2, len(spec.addresses) + len(spec.subnets))
+        more = own + sum(cost for what, cost in common.items() if what not in shared)
+        if chunk and size + more > MAX_COMMIT_OPS:
+            yield chunk
+            chunk, shared, size = [], set(), 0
+            more = own + sum(common.values())
+        chunk.append(draft)
+        shared |= common.keys()
+        size += more
+    if chunk:
+        yield chunk
