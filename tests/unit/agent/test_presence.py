@@ -1,4 +1,4 @@
-"""How a host stands in the store: under a lease, alone with its name, and whatever others do to its records."""
+"""How a host stands in the store: under a lease, alone with its name, whatever others do to its records."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
