@@ -75,6 +75,7 @@ def _fenced(text: str) -> str:
 
 
 def main() -> None:
+    """Write the page, from the top of a checkout."""
     PAGE.write_text(document())
     print(f"{PAGE} written", file=sys.stderr)
 

@@ -1,7 +1,11 @@
 """The root of all commands, and what becomes of errors: one line, and an exit code.
 
-0: done. 1: refused or failed. 2: called wrongly. 3: `plait status` sees something that is not well. 4: `plait
-trace` finds that the packet would not arrive. 130: interrupted.
+0    done
+1    refused or failed
+2    called wrongly
+3    `plait status` or `plait audit` sees something that is not well
+4    `plait trace` finds that the packet would not arrive
+130  interrupted
 """
 
 import os
@@ -63,9 +67,8 @@ def run(args: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _say("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # what is left in the buffer has no reader
+        # What is left in the buffer has no reader: the interpreter must not complain of it at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
         if not _is_expected(error):

@@ -55,6 +55,7 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
 
 
 def to_json(value: Any) -> str:
+    """Indented, with every character as it is."""
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 

@@ -13,6 +13,7 @@ Row = dict[str, Any]
 
 
 def network_row(network: Network, subnets: list[str]) -> Row:
+    """A network with the prefixes of its subnets."""
     return {
         "name": network.name,
         "id": network.id,
@@ -25,6 +26,7 @@ def network_row(network: Network, subnets: list[str]) -> Row:
 
 
 def subnet_row(subnet: Subnet, networks: Mapping[str, str]) -> Row:
+    """A subnet; `networks` are names by id."""
     return {
         "name": subnet.name,
         "id": subnet.id,
@@ -37,6 +39,7 @@ def subnet_row(subnet: Subnet, networks: Mapping[str, str]) -> Row:
 
 
 def port_row(port: Port, networks: Mapping[str, str], status: PortStatus | None) -> Row:
+    """A port and what its host says of it; `networks` are names by id."""
     return {
         "name": port.name,
         "id": port.id,
@@ -65,6 +68,7 @@ def state_of(port: Port, status: PortStatus | None) -> str:
 
 
 def host_row(state: HostState) -> Row:
+    """A host and what its agent says of itself."""
     live, health = state.live, state.health
     return {
         "name": state.host.name,

@@ -35,12 +35,14 @@ class Session:
 
     @property
     def store_url(self) -> str:
+        """Where intent stands."""
         return (
             self.store_option or os.environ.get("PLAIT_STORE") or self._setting("store", str) or DEFAULT_STORE
         )
 
     @property
     def project(self) -> str:
+        """Whose things."""
         return (
             self.project_option
             or os.environ.get("PLAIT_PROJECT")
@@ -60,6 +62,7 @@ class Session:
 
     @property
     def is_json(self) -> bool:
+        """Whether a program reads the answer, and no person."""
         return self.output_option == "json"
 
     def run(self, work: "Callable[[Intent], Awaitable[R]]") -> R:

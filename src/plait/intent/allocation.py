@@ -53,6 +53,7 @@ class Search:
 
     @property
     def cursor_key(self) -> str:
+        """Where the cursor stands in the store."""
         return self._cursor
 
     def begin(self, cursor: Item | None) -> None:

@@ -1,5 +1,4 @@
-"""Does the store hold exactly what follows from the things in it? Nothing leaked, nothing missing, nothing
-twice.
+"""Does the store hold exactly what follows from the things in it, nothing more, nothing less, once each?
 
 The records of every thing are computed again (`records.py`) and compared with what stands. Meant for a quiet
 store: while others write, a word of an agent may stand for a moment longer than its port.
@@ -19,15 +18,13 @@ _FOLLOWING = (keys.NAMES, keys.ALLOCATIONS, keys.BOUND)
 
 
 async def audit(store: Store) -> list[str]:
-    """Everything that is wrong, one line each; an empty list if all is well. Reads the whole store at one
-    revision."""
+    """Everything that is wrong, one line each; reads the whole store, at one revision."""
     stored = (await store.snapshot(keys.ROOT)).items
     return list(find_faults(stored))
 
 
 def find_faults(stored: Mapping[str, Item]) -> Iterator[str]:
-    """Unreadable things, records that are missing, differ or are claimed twice, and those that nothing
-    accounts for."""
+    """Things that can't be read; records that are missing, wrong, claimed twice or there for nothing."""
     things: list[Entity] = []
     for key, item in stored.items():
         kind = _kind(key)
@@ -55,8 +52,7 @@ def find_faults(stored: Mapping[str, Item]) -> Iterator[str]:
 
 
 def _orphans(stored: Mapping[str, Item], things: list[Entity]) -> Iterator[str]:
-    """Words of agents about ports that do not exist, or not on that host; things in networks that do not
-    exist."""
+    """Words of agents about ports that are not there, and things in networks that do not exist."""
     networks = {thing.id for thing in things if isinstance(thing, Network)}
     ports = {thing.id: thing for thing in things if isinstance(thing, Port)}
     for thing in things:

@@ -13,8 +13,7 @@ from plait.store.api import Store
 async def refuse_taken(
     store: Store, port: Port, failed: Failed, *, chosen: Container[str] = (), chosen_mac: bool = False
 ) -> None:
-    """Raises Taken if the last attempt failed at something that was asked for and that another port still
-    has.
+    """Raises Taken if the last attempt failed at something asked for that another port still has.
 
     What was chosen for the caller (addresses in `chosen`, the MAC if `chosen_mac`) can be chosen again and is
     no reason.

@@ -1,6 +1,13 @@
 """What can be wrong with a wish. Every message names the value; after the colon stands the way out."""
 
 
+def counted(count: int, thing: str) -> str:
+    """Like "1 port" or "3 addresses"."""
+    if count == 1:
+        return f"{count} {thing}"
+    return f"{count} {thing}{'es' if thing.endswith('s') else 's'}"
+
+
 class IntentError(Exception):
     """The wish can't be granted as things stand; nothing was written."""
 

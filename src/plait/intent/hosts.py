@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from plait.intent import records
-from plait.intent.errors import InUse, NotFound, Taken
+from plait.intent.errors import InUse, NotFound, Taken, counted
 from plait.intent.transactions import Failed, Plan, born, carry_out, changed, gone
 from plait.model import checks
 from plait.model.codec import decode
@@ -24,6 +24,7 @@ class HostState(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def alive(self) -> bool:
+        """Whether its record stands: its agent runs, or ran until a moment ago."""
         return self.live is not None
 
 
@@ -92,9 +93,8 @@ class Hosts:
                 raise InUse(f"host {name!r} is alive", "stop its agent first")
             bound = await self.store.snapshot(keys.bound_prefix(name))
             if bound.items:
-                count = len(bound.items)
                 raise InUse(
-                    f"host {name!r} has {count} port{'s' if count != 1 else ''}",
+                    f"host {name!r} has {counted(len(bound.items), 'port')}",
                     f"delete or move them first ('plait port list --host {name}')",
                 )
             compares = (

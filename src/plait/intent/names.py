@@ -79,6 +79,7 @@ async def refuse_taken(store: Store, kind: type[Named], project: str, name: str,
 
 
 def not_found(kind: str, project: str, ref: str) -> NotFound:
+    """The refusal of a name or id that leads to nothing."""
     return NotFound(
         f"there is no {kind} {ref!r} in project {project!r}", f"'plait {kind} list' shows those that exist"
     )

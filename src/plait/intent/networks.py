@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from plait.intent import names, records
 from plait.intent.allocation import Search, SpaceExhausted
-from plait.intent.errors import Full, InUse, Taken
+from plait.intent.errors import Full, InUse, Taken, counted
 from plait.intent.ports import Ports
 from plait.intent.subnets import FIRST_ADDRESS, Subnets, check_overlap, make_subnet
 from plait.intent.transactions import Failed, Plan, born, carry_out, changed, gone
@@ -122,8 +122,10 @@ class Networks:
         return await carry_out(self.store, make, f"network {ref!r}")
 
     async def delete(self, ref: str, *, cascade: bool = False) -> Network:
-        """Remove a network without ports and subnets; with `cascade` remove these before. Raises NotFound,
-        InUse."""
+        """Remove a network without ports and subnets; with `cascade` remove these before.
+
+        Raises NotFound, InUse.
+        """
 
         async def make(failed: Failed) -> Plan[Network]:
             network, revision = await names.resolve(self.store, Network, self.project, ref)
@@ -190,4 +192,4 @@ class Networks:
 def _some(what: str, of: Sequence[str], *, shown: int = 3) -> str:
     """Like "5 ports (a, b, c, ...)"."""
     listed = ", ".join(sorted(of)[:shown]) + (", ..." if len(of) > shown else "")
-    return f"{len(of)} {what}{'s' if len(of) != 1 else ''} ({listed})"
+    return f"{counted(len(of), what)} ({listed})"

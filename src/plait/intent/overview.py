@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 import msgspec
 
+from plait.intent.errors import counted
 from plait.intent.hosts import Hosts, HostState
 from plait.model.codec import decode
 from plait.model.entities import Port, PortState, PortStatus
@@ -24,6 +25,7 @@ class HostOverview(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ports(self) -> int:
+        """How many ports are on the host, however they are."""
         return self.up + self.down + self.error + self.silent
 
     @property
@@ -38,7 +40,7 @@ class HostOverview(msgspec.Struct, frozen=True, kw_only=True):
             found.extend(f"{name}: {state}" for name, state in self.state.health.components if state != "ok")
         for count, what in ((self.error, "in error"), (self.down, "down"), (self.silent, "not yet seen")):
             if count:
-                found.append(f"{count} port{'s' if count != 1 else ''} {what}")
+                found.append(f"{counted(count, 'port')} {what}")
         if self.ports > self.up:
             found[-1] += f" ('plait port list --host {self.state.host.name}' says why)"
         return tuple(found)
@@ -64,8 +66,10 @@ async def overview(store: Store) -> Overview:
 
 
 async def overviews(store: Store) -> AsyncGenerator[Overview, None]:
-    """An overview now and after changes; never ends by itself. Changes during a look are seen by the next
-    one."""
+    """An overview now and after changes; never ends by itself.
+
+    Changes during a look are seen by the next one.
+    """
     while True:
         revision = (await store.get([keys.ROOT])).revision
         yield await overview(store)

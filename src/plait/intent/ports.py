@@ -169,8 +169,10 @@ class Ports:
         }
 
     async def wait_up(self, port: Port, *, timeout_s: float) -> PortStatus:
-        """Wait for the agent's `up`. Raises NotUp with the agent's reason, or with what is missing after
-        `timeout_s`."""
+        """Wait for the agent's `up`, for `timeout_s` at most.
+
+        Raises NotUp with the agent's reason, or with what is missing.
+        """
         return (await wait_ports_up(self.store, [port], timeout_s=timeout_s))[0]
 
     async def _known(self, host: str | None) -> Sequence[Compare]:

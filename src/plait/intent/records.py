@@ -13,6 +13,7 @@ Records = dict[str, bytes]
 
 
 def of_network(network: Network) -> Records:
+    """The network, its name and its VNI."""
     owner = network.id.encode()
     return {
         keys.network(network.id): encode(network),
@@ -22,6 +23,7 @@ def of_network(network: Network) -> Records:
 
 
 def of_subnet(subnet: Subnet) -> Records:
+    """The subnet and its name."""
     return {
         keys.subnet(subnet.network, subnet.id): encode(subnet),
         keys.name("subnet", subnet.project, subnet.name): subnet.id.encode(),
@@ -29,6 +31,7 @@ def of_subnet(subnet: Subnet) -> Records:
 
 
 def of_port(port: Port) -> Records:
+    """The port, its name, MAC and addresses; on a host also its projection there, and its device."""
     owner = port.id.encode()
     value = encode(port)
     records = {
@@ -46,4 +49,5 @@ def of_port(port: Port) -> Records:
 
 
 def of_host(host: Host) -> Records:
+    """The host."""
     return {keys.inventory(host.name): encode(host)}

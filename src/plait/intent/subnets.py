@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from plait.intent import names, records
-from plait.intent.errors import InUse, NotFound, Taken
+from plait.intent.errors import InUse, NotFound, Taken, counted
 from plait.intent.network_view import NetworkView, load
 from plait.intent.transactions import Failed, Plan, born, carry_out, changed, gone
 from plait.model import addresses, checks
@@ -92,8 +92,10 @@ class Subnets:
         return await carry_out(self.store, make, f"subnet {ref!r}")
 
     async def delete(self, ref: str, *, missing_is_fine: bool = False) -> Subnet | None:
-        """Remove a subnet that no port has an address of. Raises InUse, and NotFound unless
-        `missing_is_fine`."""
+        """Remove a subnet that no port has an address of.
+
+        Raises InUse, and NotFound unless `missing_is_fine`.
+        """
 
         async def make(failed: Failed) -> Plan[Subnet | None]:
             try:
@@ -108,7 +110,7 @@ class Subnets:
                     (key.rpartition("/")[2], item.value) for key, item in claims.items.items()
                 )
                 port = await names.describe_port(self.store, holder)
-                count = f"{len(claims.items)} address{'es' if len(claims.items) != 1 else ''}"
+                count = counted(len(claims.items), "address")
                 raise InUse(
                     f"subnet {subnet.prefix} has {count} in use ({address} by {port})",
                     "delete these ports first",
@@ -160,7 +162,7 @@ def make_subnet(network: Network, prefix: str, *, name: str | None, gateway: str
 
 
 def _gateway(wish: str | None, prefix: str) -> str | None:
-    """The canonical gateway; Raises Invalid for the ends of the prefix, which are nobody's."""
+    """The canonical gateway. Raises Invalid for the ends of the prefix, which are nobody's."""
     if wish is None:
         return None
     parsed = checks.prefix(prefix)

@@ -25,10 +25,10 @@ from plait.store.api import (
 )
 
 ATTEMPTS = 64
-COMMITS_IN_FLIGHT = 4
-"""Of one request that needs several: enough to hide the way to a cluster's majority and back."""
 FIRST_PAUSE_S = 0.001
 LONGEST_PAUSE_S = 0.1
+COMMITS_IN_FLIGHT = 4
+"""Of one request that needs several: enough to hide the way to a cluster's majority and back."""
 
 R = TypeVar("R")
 Failed = frozenset[str]
@@ -85,4 +85,5 @@ def changed(
 
 
 def gone(keys: Iterable[str]) -> list[Write]:
+    """Remove these, whether they stand or not."""
     return [Delete(key) for key in sorted(keys)]
