@@ -79,6 +79,7 @@ class Batch:
         return b"".join(out)
 
     def owns(self, xid: int) -> bool:
+        """Whether a message of this batch was sent under `xid`."""
         return 0 <= xid - self.handle < len(self._mods) + STEPS
 
     def refused(self, xid: int, error: OpenFlowError) -> None:

@@ -21,6 +21,8 @@ _ADD: Final = Struct("!BBHIIHH")
 
 
 class BundleStep(IntEnum):
+    """OFPBCT_*; OpenFlow 1.4.0, 7.3.9.2."""
+
     OPEN_REQUEST = 0
     OPEN_REPLY = 1
     CLOSE_REQUEST = 2
@@ -32,6 +34,11 @@ class BundleStep(IntEnum):
 
 
 class BundleControl(msgspec.Struct, frozen=True):
+    """Open, close, commit or discard a bundle, or the answer to that.
+
+    0 4 bundle id, 4 2 step, 6 2 flags (OpenFlow 1.4.0, 7.3.9.1).
+    """
+
     bundle_id: int
     step: int
     flags: int = ATOMIC | ORDERED

@@ -20,6 +20,8 @@ HEADER: Final = Struct("!BBHI")
 
 
 class MessageType(IntEnum):
+    """OFPT_*; OpenFlow 1.4.0, 7.1.1."""
+
     HELLO = 0
     ERROR = 1
     ECHO_REQUEST = 2

@@ -72,6 +72,11 @@ class Plain(msgspec.Struct, frozen=True):
 
 
 class Features(msgspec.Struct, frozen=True):
+    """Who the switch is.
+
+    0 8 datapath id, 8 4 buffers, 12 1 tables, 13 1 auxiliary id, 16 4 capabilities (OpenFlow 1.4.0, 7.3.1).
+    """
+
     datapath_id: int
     n_buffers: int
     n_tables: int
@@ -93,9 +98,10 @@ class Fragments(IntEnum):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """The bridge's handling of fragments, and `miss_send_len`, which bounds the bytes of a table miss.
+    """How the bridge handles fragments, and how many bytes of a packet a table miss sends.
 
-    Not 0 is what makes a local connection get packet-ins.
+    A `miss_send_len` other than 0 is what makes a local connection get packet-ins.
+    0 2 flags, 2 2 miss_send_len (OpenFlow 1.4.0, 7.3.2).
     """
 
     flags: int = Fragments.NORMAL
@@ -106,6 +112,8 @@ class Config(msgspec.Struct, frozen=True):
 
 
 class RoleKind(IntEnum):
+    """OFPCR_ROLE_*; OpenFlow 1.4.0, 7.3.8."""
+
     NOCHANGE = 0
     EQUAL = 1
     MASTER = 2
@@ -113,6 +121,11 @@ class RoleKind(IntEnum):
 
 
 class Role(msgspec.Struct, frozen=True):
+    """What this controller is to the switch, asked for or answered; a master's `generation` only rises.
+
+    0 4 role, 8 8 generation (OpenFlow 1.4.0, 7.3.8).
+    """
+
     role: int
     generation: int = 0
 

@@ -23,6 +23,8 @@ _BAND: Final = Struct("!HHII4x")
 
 
 class FlowCommand(IntEnum):
+    """OFPFC_*; STRICT is for one flow, the others for all within the match (OpenFlow 1.4.0, 7.3.4.1)."""
+
     ADD = 0
     MODIFY = 1
     MODIFY_STRICT = 2
@@ -40,6 +42,8 @@ class GroupCommand(IntEnum):
 
 
 class GroupType(IntEnum):
+    """Which buckets a packet meets: all, one by weight, the only one, the first that lives (7.3.4.2)."""
+
     ALL = 0
     SELECT = 1
     INDIRECT = 2
@@ -47,12 +51,16 @@ class GroupType(IntEnum):
 
 
 class MeterCommand(IntEnum):
+    """OFPMC_*; OpenFlow 1.4.0, 7.3.4.4."""
+
     ADD = 0
     MODIFY = 1
     DELETE = 2
 
 
 class FlowFlag(IntEnum):
+    """OFPFF_*; OpenFlow 1.4.0, 7.3.4.1."""
+
     SEND_FLOW_REM = 1
     CHECK_OVERLAP = 2
     RESET_COUNTS = 4
@@ -61,6 +69,8 @@ class FlowFlag(IntEnum):
 
 
 class MeterFlag(IntEnum):
+    """OFPMF_*: rates are in kbit/s or in packets/s; OpenFlow 1.4.0, 7.3.4.4."""
+
     KBPS = 1
     PACKETS_PER_S = 2
     BURST = 4

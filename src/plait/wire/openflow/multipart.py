@@ -33,6 +33,8 @@ _DESC: Final = (256, 256, 256, 32, 256)
 
 
 class MultipartType(IntEnum):
+    """OFPMP_*, those whose answers are understood here; OpenFlow 1.4.0, 7.3.5."""
+
     DESC = 0
     FLOW = 1
     AGGREGATE = 2
@@ -72,12 +74,16 @@ class FlowStats(msgspec.Struct, frozen=True):
 
 
 class Aggregate(msgspec.Struct, frozen=True):
+    """How many flows matched the question, and what passed them."""
+
     n_packets: int
     n_bytes: int
     n_flows: int
 
 
 class TableStats(msgspec.Struct, frozen=True):
+    """How full a table is, how often it was asked and how often it had an answer."""
+
     table: int
     n_flows: int
     n_lookups: int
@@ -113,6 +119,8 @@ class PortDesc(msgspec.Struct, frozen=True):
 
 
 class SwitchDesc(msgspec.Struct, frozen=True):
+    """The switch in its maker's words; 256 bytes each, the serial number 32 (OpenFlow 1.4.0, 7.3.5.1)."""
+
     manufacturer: str
     hardware: str
     software: str
@@ -199,10 +207,12 @@ def decode_flows(body: bytes) -> list[FlowStats]:
 
 @decoder("aggregate")
 def decode_aggregate(body: bytes) -> list[Aggregate]:
+    """The one entry of an answer."""
     return [Aggregate(*_AGGREGATE.unpack_from(body))]
 
 
 def decode_tables(body: bytes) -> list[TableStats]:
+    """The tables in one part of an answer."""
     if len(body) % _TABLE.size:
         raise MalformedMessage("table", 0, f"{len(body)} bytes are no multiple of {_TABLE.size}")
     return [TableStats(*entry) for entry in _TABLE.iter_unpack(body)]
@@ -246,6 +256,7 @@ def decode_port(data: bytes) -> PortDesc:
 
 
 def decode_desc(body: bytes) -> list[SwitchDesc]:
+    """The one entry of an answer."""
     if len(body) < sum(_DESC):
         raise MalformedMessage("desc", 0, f"{len(body)} bytes, {sum(_DESC)} are needed")
     ends = [sum(_DESC[: i + 1]) for i in range(len(_DESC))]

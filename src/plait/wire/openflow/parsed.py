@@ -1,6 +1,7 @@
 """What actions and instructions mean: frozen values, for the trace, for text and for tests.
 
-Building goes straight to bytes (`actions`); these values come only from decoding.
+Building goes straight to bytes; these values come only from decoding. Each is named after the function of
+`actions` that builds its bytes, which says what it does.
 """
 
 import msgspec

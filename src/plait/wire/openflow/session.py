@@ -107,6 +107,8 @@ _PART_DECODERS: Final[dict[int, Callable[[bytes], list[Any]]]] = {
 
 
 class State(Enum):
+    """How far a connection has come; see the module's docstring."""
+
     GREETING = auto()
     LEARNING = auto()
     READY = auto()
