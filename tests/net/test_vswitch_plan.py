@@ -239,7 +239,7 @@ def test_unplugging_many_is_one_change_of_the_bridge(rows: Rows) -> None:
     assert mutate["mutations"] == [["ports", "delete", ["set", [["uuid", "p-veth1"], ["uuid", "p-veth3"]]]]]
 
 
-def test_of_a_port_that_came_and_went_between_two_looks_only_its_device_is_told_as_released(rows: Rows) -> None:
+def test_of_a_port_that_came_and_went_between_two_looks_only_the_device_is_told(rows: Rows) -> None:
     report = Report(rows.index, "br-int")
     report.next_change()
     report.take(rows.owned("br-int", "veth1", "a", 1))
