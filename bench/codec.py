@@ -3,15 +3,15 @@
 Claim: at least 300,000 simple and 90,000 complex flow-mods/s encoded, 110,000 flow statistics/s decoded. A
 flow-mod is built from Python values each time: match, instructions, message.
 
-python bench/codec.py [--runs 9] [--number 20000]
+    bench/run codec [--runs 9] [--number 20000]
 """
 
 import argparse
-import platform
-import statistics
 import time
 from collections.abc import Callable
 
+from frame.figures import at_least
+from frame.record import Record
 from plait.wire.openflow.actions import (
     Bits,
     apply,
@@ -161,15 +161,15 @@ def main() -> None:
     parser.add_argument("--number", type=int, default=20_000, help="operations in one run (default 20,000)")
     options = parser.parse_args()
 
-    print(f"Python {platform.python_version()}, n = {options.number:,}, {options.runs} runs, operations/s\n")
-    print("| what | bytes | median | min - max | goal |\n|---|---|---|---|---|")
+    record = Record("codec")
     for name, (bench, goal) in BENCHES.items():
-        measured = rates(bench, options.number, options.runs)
-        median = statistics.median(measured)
-        verdict = "" if goal is None else f"{goal:,} {'met' if median >= goal else 'MISSED'}"
-        size = bench(1) if "encode" in name or "match" in name else ""
-        print(
-            f"| {name} | {size} | {median:,.0f} | {min(measured):,.0f} - {max(measured):,.0f} | {verdict} |"
+        size = f"{bench(1)} bytes" if "encode" in name or "match" in name else ""
+        record.add(
+            name,
+            rates(bench, options.number, options.runs),
+            at=size,
+            unit="/s",
+            goal=None if goal is None else at_least(goal),
         )
 
 

@@ -47,7 +47,8 @@ def port_up_ms(contender: Contender, far: Endpoint, number: int, onlooker: Onloo
     if onlooker is not None:
         onlooker.returned()
     if not pings.wait_answered(1, timeout_s=60):
-        sys.exit(f"{contender.name}: no ping after 60 s")
+        stuck = {name: host.ask("status") for name, host in contender.lab.hosts.items() if host.agent}
+        sys.exit(f"{contender.name}: no ping after 60 s; {stuck or 'see the logs of OVN'}")
     at = pings.first_answered_at
     assert at is not None
     if onlooker is not None:

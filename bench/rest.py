@@ -2,13 +2,13 @@
 
     bench/run rest [--ports 10000] [--seconds 30] [--without-ovn]
 
-Claim: at most 120 MB with 10,000 ports in its networks; next to no CPU at rest; and a change in a network that
-the host has no part in costs it nothing: no byte, no read, no wake-up.
+Claim: at most 120 MB with 10,000 ports in its networks; next to no CPU at rest; and a change in a network
+that the host has no part in costs it nothing: no byte received, no read.
 
 Plait is measured on etcd and on SQLite, OVN beside them. "Interest" compares two windows of the agent of h2:
 one in which nothing happens, and one in which 200 ports come and go in a network that only h1 is in. On etcd
-every message is bytes on a connection; SQLite's watchers share a file, so there a commit of anybody rings a bell
-that all of them hear.
+every message is bytes on a connection; SQLite's watchers share a file, so there a commit of anybody rings a
+bell that all of them hear.
 """
 
 import argparse
@@ -50,9 +50,7 @@ def memory(record: Record, contender: Contender, ports: int) -> None:
 def rest(record: Record, contenders: Sequence[Contender], ports: int, seconds: float) -> None:
     """All at once: whoever rests does not disturb the others."""
     wait_calm([contender.lab for contender in contenders])
-    known = [
-        (contender, name, pid) for contender in contenders for name, pid in pids(contender.lab).items()
-    ]
+    known = [(contender, name, pid) for contender in contenders for name, pid in pids(contender.lab).items()]
     before = {pid: cpu_s(pid) for _, _, pid in known}
     time.sleep(seconds)
     for contender, name, pid in known:
@@ -110,7 +108,9 @@ def interest(record: Record, contender: Plait) -> None:
     wait_calm([lab])
     for place, (what, unit) in ((0, ("bytes received", "bytes")), (1, ("reads", ""))):
         own = used()[place] - after[place]
-        record.add(f"interest: {what}, an own port", [own], who=contender.name, at="for comparison", unit=unit)
+        record.add(
+            f"interest: {what}, an own port", [own], who=contender.name, at="for comparison", unit=unit
+        )
 
 
 def main() -> None:

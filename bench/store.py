@@ -1,6 +1,6 @@
 """How fast the stores are, and that they rest when nothing happens.
 
-    python bench/store.py [--rounds 3] [--engine sqlite --engine etcd]
+    bench/run store [--rounds 3] [--engine sqlite --engine etcd]
 
 Measures, on SQLite (each commit on disk, and left to the kernel) and on a single etcd:
 
@@ -15,9 +15,7 @@ import argparse
 import asyncio
 import itertools
 import os
-import platform
 import random
-import statistics
 import sys
 import tempfile
 import time
@@ -26,6 +24,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
+from frame.figures import at_most
+from frame.record import Record
 from plait.lab.etcd import EtcdServer
 from plait.store.api import ABSENT, Committed, KeyAt, Put, Store
 from plait.store.open import open_store
@@ -38,6 +38,7 @@ WRITES_EACH = 250
 COUNTS_EACH = 60
 REST_S = 3.0
 IDLE_WATCHES = 50
+WATCH_GOAL_MS = 20.0
 
 _keys = (f"bench/{number}/" for number in itertools.count())
 
@@ -180,28 +181,16 @@ async def work(task: str, url: str, prefix: str, times: int) -> None:
 
 
 async def measure(engines: Sequence[str], rounds: int) -> None:
-    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    print(f"{time.strftime('%Y-%m-%d')}, {rounds} rounds; spread: lowest and highest median of a round\n")
-    print("| engine | what | unit | n | median | p99 | spread |")
-    print("|---|---|---|---:|---:|---:|---|")
+    record = Record("store")
     for engine in engines:
         for name, (unit, take) in MEASUREMENTS.items():
-            taken = []
+            taken: list[float] = []
             for _ in range(rounds):
                 with tempfile.TemporaryDirectory() as directory:
                     async with ENGINES[engine](Path(directory)) as url:
-                        taken.append(await take(url))
-            print(row(engine, name, unit, taken), flush=True)
-
-
-def row(engine: str, name: str, unit: str, rounds: list[list[float]]) -> str:
-    medians = [statistics.median(values) for values in rounds]
-    every = sorted(itertools.chain(*rounds))
-    p99 = f"{every[int(0.99 * len(every))]:.2f}" if len(every) >= 100 else ""
-    spread = f"{min(medians):.2f} to {max(medians):.2f}"
-    return (
-        f"| {engine} | {name} | {unit} | {len(every)} | {statistics.median(every):.2f} | {p99} | {spread} |"
-    )
+                        taken += await take(url)
+            goal = at_most(WATCH_GOAL_MS) if name == "watch" else None
+            record.add(name, taken, who=engine, unit=unit, goal=goal)
 
 
 def main() -> None:

@@ -117,7 +117,13 @@ class _Monitor:
         self._switch_log: Path = host.switch.rundir / "ovs-vswitchd.log"
         self._begins_at = (0, 0)
         self._process: Process = spawn(
-            ["ovs-ofctl", "--timestamp", "monitor", f"unix:{host.switch.rundir}/br-int.mgmt", "watch:!initial"],
+            [
+                "ovs-ofctl",
+                "--timestamp",
+                "monitor",
+                f"unix:{host.switch.rundir}/br-int.mgmt",
+                "watch:!initial",
+            ],
             name=f"{host.name}/parts",
             journal=host.journal.path,
             log=self._log,
@@ -138,7 +144,6 @@ class _Monitor:
 
     def stop(self) -> None:
         self._process.kill()
-
 
 
 def _times(stamped: re.Pattern[str], log: Path, begins_at: int) -> list[float]:

@@ -46,7 +46,7 @@ class Record:
         self.figures.append(figure)
         print(figure.row(), flush=True)
         RESULTS.mkdir(exist_ok=True)
-        kept = {**self._facts, "took_s": 0, "figures": [asdict(each) for each in self.figures]}
+        kept = {**self._facts, "figures": [asdict(each) for each in self.figures]}
         (RESULTS / f"{self.name}.json").write_text(json.dumps(kept, indent=1))
         return figure
 
