@@ -51,7 +51,7 @@ class Config:
         str,
         Option(
             "The name of this host in the cluster. Ports are bound to it: a host that changes its name "
-            "loses its ports, and two agents with one name take them from each other.",
+            "loses its ports, and of two agents with one name the second waits until the first is gone.",
             automatic="the host's name, up to the first dot",
         ),
     ] = "{hostname}"

@@ -69,8 +69,8 @@ def first_fragment(frame: bytes) -> bytes:
         )
     payload = frame[34 : 14 + int.from_bytes(frame[16:18], "big")]
     part = payload[: len(payload) // 8 * 8]
-    addresses = (str(ipaddress.IPv4Address(frame[at : at + 4])) for at in (26, 30))
-    return ethernet(source, destination, ethertype, ip(*addresses, frame[23], part, fragment=0x2000))
+    sender, receiver = (str(ipaddress.IPv4Address(frame[at : at + 4])) for at in (26, 30))
+    return ethernet(source, destination, ethertype, ip(sender, receiver, frame[23], part, fragment=0x2000))
 
 
 def udp(
@@ -110,12 +110,14 @@ def neighbor_advertisement(
     return icmpv6(source, destination, body + b"\x02\x01" + _mac(link))
 
 
-def router_advertisement(source: tuple[str, str], *, prefix: str) -> bytes:
-    """Offers itself as the router of `prefix` to all nodes (RFC 4861 section 4.2)."""
+def router_advertisement(
+    source: tuple[str, str], destination: tuple[str, str] = ("33:33:00:00:00:01", ALL_NODES), *, prefix: str
+) -> bytes:
+    """Offers itself as the router of `prefix`, to all nodes or to one (RFC 4861 section 4.2)."""
     network = ipaddress.IPv6Network(prefix)
     body = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
     body += struct.pack("!BBBBIII", 3, 4, network.prefixlen, 0xC0, 86400, 14400, 0)
-    return icmpv6(source, ("33:33:00:00:00:01", ALL_NODES), body + network.network_address.packed)
+    return icmpv6(source, destination, body + network.network_address.packed)
 
 
 def dhcp_offer(
