@@ -7,8 +7,11 @@ from tests.lab.conftest import MakeEndpoint, MakeNetwork
 
 from plait.lab import crafted
 from plait.lab.endpoint import Endpoint
+from plait.lab.lab import Lab
+from plait.lab.waiting import wait_until
 from plait.lab.wire import Wire
 
+COPIES = 5
 STRANGER_MAC = "02:66:66:66:66:66"
 FORGED = b"this was forged by the sender...."
 
@@ -44,7 +47,10 @@ FORGERIES: dict[str, Forge] = {
     "a neighbour advertisement with another's MAC": lambda a, b: crafted.neighbor_advertisement(
         v6(a), v6(b), target=a.v6, link=STRANGER_MAC
     ),
-    "a router advertisement": lambda a, b: crafted.router_advertisement(v6(a), prefix="fd00:66::/64"),
+    "a router advertisement to all": lambda a, b: crafted.router_advertisement(v6(a), prefix="fd00:66::/64"),
+    "a router advertisement to one": lambda a, b: crafted.router_advertisement(
+        v6(a), v6(b), prefix="fd00:66::/64"
+    ),
     "a DHCP server's offer": lambda a, b: crafted.dhcp_offer(v4(a), v4(b), offered="10.0.0.66", data=FORGED),
     "a DHCPv6 server's advertisement": lambda a, b: crafted.dhcpv6_advertise(v6(a), v6(b), FORGED),
     "the first fragment of a DHCP server's offer": lambda a, b: crafted.first_fragment(
@@ -54,7 +60,7 @@ FORGERIES: dict[str, Forge] = {
         crafted.dhcpv6_advertise(v6(a), v6(b), FORGED)
     ),
     "the first fragment of a router advertisement": lambda a, b: crafted.first_fragment(
-        crafted.router_advertisement(v6(a), prefix="fd00:66::/64")
+        crafted.router_advertisement(v6(a), v6(b), prefix="fd00:66::/64")
     ),
     "a VLAN tag": lambda a, b: _tagged(crafted.udp(v4(a), v4(b), FORGED)),
 }
@@ -71,17 +77,40 @@ def test_forged_packets_do_not_arrive_and_honest_ones_do(
     of = network()
     sender, receiver = endpoint(of, "h1"), endpoint(of, receiver_host)
     assert sender.ping(receiver.v4).lost == sender.ping(receiver.v6).lost == 0
+    assert _arrivals(sender, receiver) == dict.fromkeys(FORGERIES, 0)
+
+
+def test_every_forgery_would_be_counted_where_nobody_refuses_it(bare: Lab) -> None:
+    host = bare.host("h1")
+    host.switch.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev")
+    ends = []
+    for number in (1, 2):
+        addresses = (f"10.0.0.{number}/24", f"fd00:10::{number}/64")
+        end = bare.plain_endpoint(f"end{number}", "h1", mac=f"02:00:00:00:00:0{number}", addresses=addresses)
+        host.plug(end.device)
+        ends.append(end)
+    wait_until(lambda: ends[0].reaches(ends[1].v6), "a plain switch joins them")
+    assert _arrivals(*ends) == dict.fromkeys(FORGERIES, COPIES)
+
+
+def _arrivals(sender: Endpoint, receiver: Endpoint) -> dict[str, int]:
+    """How many of `COPIES` of each forgery arrive."""
     arrived = {}
     with Wire(sender.namespace) as out, Wire(receiver.namespace) as wire:
         for what, forge in FORGERIES.items():
             forged = forge(sender, receiver)
-            out.send(*[forged] * 5)
+            out.send(*[forged] * COPIES)
             seen = [
                 *wire.all_before(lambda data: crafted.udp(v4(sender), v4(receiver), data), sender=out),
                 *wire.all_before(lambda data: crafted.udp(v6(sender), v6(receiver), data), sender=out),
             ]
-            arrived[what] = sum(forged.rstrip(b"\0")[14:] in frame for frame in seen)
-    assert arrived == dict.fromkeys(FORGERIES, 0)
+            arrived[what] = sum(_payload(forged) in frame for frame in seen)
+    return arrived
+
+
+def _payload(frame: bytes) -> bytes:
+    """What stands behind the addresses and a VLAN tag, which the kernel takes out of what it shows."""
+    return frame.rstrip(b"\0")[18 if frame[12:14] == b"\x81\x00" else 14 :]
 
 
 def test_a_port_without_security_sends_as_whoever_it_likes(
