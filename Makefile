@@ -37,7 +37,7 @@ soak: setup ## Minutes of random work and trouble on a lab, then an audit of eve
 
 docs: setup ## Regenerate the pages that come out of the code: docs/cli.md, docs/configuration.md
 	$(BIN)/python -m plait.cli.document
-	$(BIN)/python -m plait.agent.document
+	$(BIN)/python -m plait.agent.document > docs/configuration.md
 
 lock: setup ## Lock dependencies again after a change in pyproject.toml (LOCK=--upgrade: take the newest)
 	scripts/lock $(LOCK)
