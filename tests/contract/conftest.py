@@ -1,4 +1,4 @@
-"""The engines that the store contract is held against, and stores on them."""
+"""What contracts are held against: engines with stores on them, certificates for them, and reach planes."""
 
 import asyncio
 import datetime
@@ -7,6 +7,7 @@ import itertools
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Protocol
 
@@ -17,9 +18,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from plait.lab.etcd import EtcdServer
+from plait.reach.api import Interest, Reach
 from plait.store.api import Revision, Store
 from plait.store.memory import MemoryStore
 from plait.store.open import open_store
+
+from .reach_clusters import PLANES, Cluster, Listener, WatchCluster, in_memory
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -186,3 +190,32 @@ def authority(tmp_path: Path) -> Authority:
 def stranger(tmp_path: Path) -> Authority:
     """An authority that nobody trusts."""
     return Authority(tmp_path / "stranger")
+
+
+@pytest.fixture(params=PLANES)
+async def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Cluster]:
+    """Hosts that share a plane, for each plane there is."""
+    cluster = PLANES[request.param](tmp_path)
+    yield cluster
+    await cluster.close()
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> WatchCluster:
+    """Hosts that share the plane "watch"."""
+    return in_memory(tmp_path)
+
+
+@pytest.fixture
+async def listen() -> AsyncIterator[Callable[..., Listener]]:
+    """Listen to a plane, in some networks, until the test ends."""
+    async with AsyncExitStack() as stack:
+
+        def start(plane: Reach, *networks: str) -> Listener:
+            interest = Interest()
+            interest.set(frozenset(networks))
+            listener = Listener(plane, interest)
+            stack.push_async_callback(listener.stop)
+            return listener
+
+        yield start
