@@ -122,8 +122,3 @@ def error_name(kind: int, code: int, experimenter: int = 0) -> str:
         known = _NICIRA_NAMES.get(code) if experimenter == NICIRA else None
         return known or f"experimenter {experimenter:#010x} error {code}"
     return _NAMES.get((kind, code), f"type {kind} code {code}")
-
-
-def known_errors() -> dict[tuple[int, int], str]:
-    """Every standard error by type and code."""
-    return dict(_NAMES)
