@@ -85,9 +85,12 @@ class WatchReach:
         await self.withdraw_many((endpoint,))
 
     async def announce_many(self, endpoints: Iterable[Endpoint]) -> None:
-        """As `announce`, many in one commit. After ReachUnavailable the first of them may be told."""
+        """As `announce`, many in one commit. After ReachUnavailable the first of them may be told.
+
+        Network by network: a commit costs every host a message for each network that it touches.
+        """
         wanted = {(endpoint.network, endpoint.port): self._own(endpoint) for endpoint in endpoints}
-        for portion in _portions((place, codec.encode(endpoint)) for place, endpoint in wanted.items()):
+        for portion in _portions((place, codec.encode(wanted[place])) for place in sorted(wanted)):
             await self._announce(portion)
 
     async def withdraw_many(self, endpoints: Iterable[Endpoint]) -> None:
