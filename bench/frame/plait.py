@@ -7,17 +7,16 @@ from contextlib import contextmanager
 from frame import plan
 from plait.agent.reporting import endpoint_of
 from plait.intent import Intent, PortSpec
-from plait.lab.endpoint import Endpoint
+from plait.lab.endpoint import Endpoint as Container
 from plait.lab.lab import Lab
 from plait.lab.waiting import wait_until
 from plait.model import codec
-from plait.model.entities import LiveHost, Port
+from plait.model.entities import Endpoint, LiveHost, Port
+from plait.reach.watch import WatchReach
 from plait.store import keys
-from plait.store.api import MAX_COMMIT_OPS, Put
+from plait.store.api import Put
 
 STUB_LEASE_S = 7200
-ANNOUNCERS = 8
-"""Commits in flight of the hosts that are played here; fifty real agents would have fifty."""
 
 
 class Plait:
@@ -58,23 +57,15 @@ class Plait:
         return self.lab.frontend.run(lambda intent: intent.ports.create_many(specs), timeout_s=600)
 
     def announce(self, ports: Sequence[Port]) -> None:
-        """What the ports' hosts do: say that they have them."""
-        portion = MAX_COMMIT_OPS // 2
-        by_host = sorted(ports, key=lambda port: port.host or "")
-        portions = iter([by_host[at : at + portion] for at in range(0, len(by_host), portion)])
-
-        async def work(intent: Intent) -> None:
-            for some in portions:
-                writes = []
-                for port in some:
-                    assert port.host is not None
-                    record = codec.encode(endpoint_of(port, port.host, ()))
-                    writes.append(Put(keys.reach(port.network, port.id, port.host), record))
-                    writes.append(Put(keys.announced(port.host, port.network, port.id), b""))
-                await intent.store.commit([], writes)
+        """What the agents of the ports' hosts do: say that they have them, all hosts at once."""
+        by_host: dict[str, list[Endpoint]] = {}
+        for port in ports:
+            assert port.host is not None
+            by_host.setdefault(port.host, []).append(endpoint_of(port, port.host, ()))
 
         async def together(intent: Intent) -> None:
-            await asyncio.gather(*(work(intent) for _ in range(ANNOUNCERS)))
+            planes = {host: WatchReach(intent.store, host) for host in by_host}
+            await asyncio.gather(*(planes[host].announce_many(of) for host, of in by_host.items()))
 
         self.lab.frontend.run(together, timeout_s=600)
 
@@ -88,11 +79,11 @@ class Plait:
 
         wait_until(both, f"{ports} ports are in both switches", timeout_s=300, every_s=0.02)
 
-    def attach(self, endpoint: Endpoint) -> None:
+    def attach(self, endpoint: Container) -> None:
         spec = spec_of(endpoint)
         self.lab.frontend.run(lambda intent: intent.ports.create(spec))
 
-    def attach_all(self, endpoints: list[Endpoint]) -> None:
+    def attach_all(self, endpoints: list[Container]) -> None:
         specs = [spec_of(endpoint) for endpoint in endpoints]
 
         async def work(intent: Intent) -> None:
@@ -101,7 +92,7 @@ class Plait:
 
         self.lab.frontend.run(work, timeout_s=130)
 
-    def detach(self, endpoint: Endpoint) -> None:
+    def detach(self, endpoint: Container) -> None:
         self.lab.frontend.run(lambda intent: intent.ports.delete(endpoint.name))
 
     def restart(self, host: str) -> None:
@@ -149,7 +140,7 @@ class Plait:
         self.confirmed(0)
 
 
-def spec_of(endpoint: Endpoint) -> PortSpec:
+def spec_of(endpoint: Container) -> PortSpec:
     """A port for a container that exists."""
     return PortSpec(
         name=endpoint.name,
