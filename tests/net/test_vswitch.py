@@ -125,7 +125,6 @@ async def test_what_is_there_is_not_written_again(switch: Any, vswitch: Vswitch)
     again = await Vswitch.connect(switch.target)
     info = await again.ensure_bridge(CONFIG)
     await again.plug([PlugRequest("a", "va", 1400)])
-    await again.set_mtu({"a": 1400})
     await again.unplug(["unknown"])
 
     assert info == vswitch.bridge()
@@ -169,7 +168,6 @@ async def test_what_others_attach_is_seen_and_left_alone(switch: Any, vswitch: V
     requests = [PlugRequest("y", "vy"), PlugRequest("z", "vz"), PlugRequest("x", "vx", 1300)]
     failures = await vswitch.plug(requests)
     await vswitch.unplug(["x", "y", "z"])
-    await vswitch.set_mtu({"x": 1300})
 
     assert {failure.port_id for failure in failures} == {"y", "z"}
     assert "ovs-vsctl del-port br-other vz" in failures[1].reason
@@ -253,7 +251,7 @@ async def test_links_tell_mtu_and_carrier(switch: Any, vswitch: Vswitch) -> None
     switch.ip("link", "set", "va", "up")
     switch.ip("link", "set", "vap", "up")
     await until(changes, lambda: vswitch.links()["a"].is_up)
-    await vswitch.set_mtu({"a": 1300, "unknown": 1300})
+    await vswitch.plug([PlugRequest("a", "va", 1300)])
     await until(changes, lambda: vswitch.links()["a"].mtu_bytes == 1300)
 
     assert "mtu 1300" in switch.ip("link", "show", "va")

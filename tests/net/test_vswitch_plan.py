@@ -17,7 +17,7 @@ from plait.net.vswitch import (
     TunnelPort,
 )
 from plait.net.vswitch.index import SwitchIndex
-from plait.net.vswitch.plan import PORT_NUMBERS, plan_bridge, plan_mtu, plan_plug, plan_unplug
+from plait.net.vswitch.plan import PORT_NUMBERS, plan_bridge, plan_plug, plan_unplug
 from plait.net.vswitch.report import Report
 from plait.wire.ovsdb.replica import Row, RowChange
 from plait.wire.ovsdb.values import Uuid
@@ -226,7 +226,6 @@ def test_an_interface_that_follows_the_standard_is_an_attachment_and_never_ours(
 
     assert plug(rows, PlugRequest("theirs", "docker0p", 1400)).operations == ()
     assert plan_unplug(rows.index, "br-int", ["theirs", "unknown"]) == []
-    assert plan_mtu(rows.index, "br-int", {"theirs": 1400}) == []
     assert Report(rows.index, "br-int").attachments.current == {"theirs": Attachment("theirs", "docker0p", 9)}
 
 

@@ -1,10 +1,8 @@
-"""The listening side of the plane "watch": hosts and the networks of interest, followed and joined into
-one stream.
+"""The listening side of the plane "watch": hosts and networks of interest, joined into one stream.
 
 Rule 1: followers only carry; all joining happens in one place, in the order of one queue.
-Rule 2: the queue is short. A slow consumer stops the followers, and what they miss then comes as a
-difference. Rule 3: a network costs one task and one watch of the store; a network without interest costs
-nothing.
+Rule 2: the queue is short; a slow consumer stops the followers, and what they miss comes as a difference.
+Rule 3: a network costs one task and one watch of the store; one without interest costs nothing.
 """
 
 import asyncio
@@ -55,8 +53,7 @@ class Following:
     async def events(
         self, hosts: AsyncGenerator[HostEvent, None], interest: Interest
     ) -> AsyncGenerator[ReachEvent | None, None]:
-        """What happens in the networks of `interest`; None when only `problem` changed. Ends with the
-        store."""
+        """What happens in the networks of `interest`; None when `problem` changed. Ends with the store."""
         try:
             self._start(_HOSTS, hosts)
             wishes = asyncio.create_task(self._carry("interest", _wishes(interest)))

@@ -8,14 +8,14 @@ ends; connect anew and ask for the same again.
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from plait.model.entities import Transport
 from plait.net import netlink
 from plait.net.ovsdb import ConnectionLost, OvsdbConnection
 from plait.net.stream import DIAL_TIMEOUT_S, TlsFiles
 from plait.net.vswitch.index import MONITORED, SwitchIndex
-from plait.net.vswitch.plan import PlugPlan, plan_bridge, plan_mtu, plan_plug, plan_records, plan_unplug
+from plait.net.vswitch.plan import PlugPlan, plan_bridge, plan_plug, plan_records, plan_unplug
 from plait.net.vswitch.report import Report
 from plait.net.vswitch.types import (
     KERNEL,
@@ -114,7 +114,8 @@ class Vswitch:
     async def plug(self, requests: Sequence[PlugRequest]) -> tuple[PlugFailure, ...]:
         """Attach devices, all in one transaction; returns those that can't be, with the reason.
 
-        The port numbers come by `changes()` a few milliseconds later. Raises OvsdbError, ConnectionLost.
+        What is attached already gets another MTU if one is asked for. The port numbers come by `changes()` a
+        few milliseconds later. Raises OvsdbError, ConnectionLost.
         """
         plan = PlugPlan((), ())
 
@@ -129,10 +130,6 @@ class Vswitch:
     async def unplug(self, port_ids: Sequence[str]) -> None:
         """Remove the interfaces that Plait added for these ports, in one transaction; others stay."""
         await self._write(lambda: plan_unplug(self._index, self._bridge(), port_ids))
-
-    async def set_mtu(self, mtus: Mapping[str, int]) -> None:
-        """Ask for these MTUs (port id -> bytes) on the devices of ports that Plait plugged in."""
-        await self._write(lambda: plan_mtu(self._index, self._bridge(), mtus))
 
     def bridge(self) -> BridgeInfo | None:
         """The bridge; None while it does not run."""

@@ -4,7 +4,7 @@ Rule 1: interfaces without `external_ids:plait=owned` are never changed or remov
 Rule 2: a batch is one transaction, for ovs-vswitchd goes through all its ports for every change it sees.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from plait.net.vswitch.types import (
     SwitchConfig,
     SwitchMisconfigured,
     TunnelPort,
+    tunnel_name,
 )
 from plait.wire.ovsdb.operations import Operation, insert, is_row, mutate, require, update
 from plait.wire.ovsdb.replica import Row
@@ -66,7 +67,10 @@ def plan_bridge(
 
 
 def plan_plug(index: SwitchIndex, bridge: str, requests: Sequence[PlugRequest]) -> PlugPlan:
-    """Attach devices to the bridge, with port numbers that nobody on it has or asks for, lowest first."""
+    """Attach devices to the bridge, with port numbers that nobody on it has or asks for, lowest first.
+
+    Of a device that is attached already as that port, the MTU alone is made right.
+    """
     uuid = index.bridges[bridge][0]
     taken = {number for port in index.on_bridge(bridge) for number in _numbers(port)}
     corrections: list[Operation] = []
@@ -109,17 +113,6 @@ def plan_unplug(index: SwitchIndex, bridge: str, port_ids: Sequence[str]) -> lis
     if not ours:
         return []
     return _moved_ports(index.bridges[bridge][0], added=[], removed=list(_port_uuids(ours)))
-
-
-def plan_mtu(index: SwitchIndex, bridge: str, mtus: Mapping[str, int]) -> list[Operation]:
-    """Ask for these MTUs (port id -> bytes) on the interfaces that we made."""
-    return [
-        operation
-        for port_id, mtu_bytes in mtus.items()
-        for interface in index.with_port_id(port_id, bridge)
-        if interface.is_owned
-        for operation in _mtu_correction(interface, mtu_bytes)
-    ]
 
 
 def plan_records(interfaces: Sequence[Interface]) -> list[Operation]:
@@ -251,7 +244,7 @@ def _taken_tunnel(interface: Interface) -> str:
 def _unwanted_tunnels(index: SwitchIndex, config: SwitchConfig) -> Iterator[Uuid]:
     wanted = {tunnel.name for tunnel in config.tunnels}
     for transport in Transport:
-        interface = index.interfaces.get(f"plait-{transport}")
+        interface = index.interfaces.get(tunnel_name(transport))
         if interface is None or interface.name in wanted:
             continue
         if interface.is_owned and interface.bridge == config.bridge and interface.port_uuid is not None:

@@ -8,13 +8,21 @@ from typing import Generic, TypeVar
 
 from plait.model.entities import Transport
 from plait.net.vswitch.index import SwitchIndex
-from plait.net.vswitch.types import Attachment, BridgeInfo, Interface, InterfaceProblem, Link, SwitchChange
+from plait.net.vswitch.types import (
+    Attachment,
+    BridgeInfo,
+    Interface,
+    InterfaceProblem,
+    Link,
+    SwitchChange,
+    tunnel_name,
+)
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 _DELETED = "the device was deleted: make it anew, or unplug the port"
-_TUNNELS = {f"plait-{transport}": transport for transport in Transport}
+_TUNNELS = {tunnel_name(transport): transport for transport in Transport}
 
 
 class Told(Generic[Key, Value]):

@@ -26,6 +26,11 @@ class UnderlayUnusable(Exception):
         self.reason = reason
 
 
+def tunnel_name(transport: Transport) -> str:
+    """What the port for all tunnels of a transport is called on every bridge of ours."""
+    return f"plait-{transport}"
+
+
 @dataclass(frozen=True, slots=True)
 class TunnelPort:
     """The one port for all tunnels of a transport. `dst_port` None: the transport's own (4789, 6081)."""
@@ -37,7 +42,7 @@ class TunnelPort:
     @property
     def name(self) -> str:
         """The interface's name in Open vSwitch."""
-        return f"plait-{self.transport}"
+        return tunnel_name(self.transport)
 
     @property
     def options(self) -> dict[str, str]:
