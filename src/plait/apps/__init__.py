@@ -5,11 +5,11 @@ recorded, so that it runs again when, and only when, something of that changes. 
 longer yields is gone.
 """
 
-from plait.apps import base, l2, multicast, port_security, resolve, transport
+from plait.apps import l2, multicast, port_security, resolve, switch, transport
 from plait.apps.api import App
 
 APPS: tuple[App, ...] = (
-    App(1, "base", "switch", base.switch),
+    App(1, "switch", "switch", switch.switch),
     App(2, "transport", "network", transport.network),
     App(3, "port_security", "station", port_security.station),
     App(4, "resolve", "station", resolve.station),

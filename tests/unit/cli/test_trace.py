@@ -84,7 +84,13 @@ def test_a_port_of_the_same_host_is_reached(world) -> None:
         "deliver",
     ]
     assert [step["owner_name"] for step in near["steps"]] == ["a", "a", "", "b", ""]
-    assert [step["app"] for step in near["steps"]] == ["port_security", "port_security", "base", "l2", "base"]
+    assert [step["app"] for step in near["steps"]] == [
+        "port_security",
+        "port_security",
+        "switch",
+        "l2",
+        "switch",
+    ]
 
 
 @pytest.mark.parametrize(("target", "host", "vtep"), [("c", "h2", "172.16.0.2"), ("e", "h3", "fd01::3")])
