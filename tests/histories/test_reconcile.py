@@ -9,8 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from plait.compile import Compiler, FlowEntry, GroupEntry, Touched
 from plait.flows.flow import Flow, Group, flow
 from plait.model.view import Change, Key, View
-from plait.reconcile.switch import ActualFlow, DeleteGroup, Mod, PutFlow, PutGroup, SwitchState, key_of
+from plait.reconcile.switch import ActualFlow, DeleteFlow, DeleteGroup, Mod, PutFlow, PutGroup, SwitchState, key_of
 from plait.wire.openflow.actions import apply, output
+from plait.wire.openflow.actions import group as to_group
 from plait.wire.openflow.mods import GroupType, bucket
 from plait.wire.openflow.oxm import match
 
@@ -69,7 +70,11 @@ class Reconciling(RuleBasedStateMachine):
     @precondition(lambda self: self.flight)
     @rule(data=st.data())
     def refuse(self, data: st.DataObject) -> None:
-        self.state.refused({data.draw(st.integers(0, len(self.flight) - 1)): "not today"})
+        """A switch removes what it has; only what it does not have it may refuse to remove."""
+        stands = {*map(DeleteFlow, self.actual.flows), *map(DeleteGroup, self.actual.groups)}
+        refusable = [index for index, mod in enumerate(self.flight) if mod not in stands]
+        reasons = {data.draw(st.sampled_from(refusable)): "not today"} if refusable else {}
+        self.state.refused(reasons)
         self.flight = ()
 
     @precondition(lambda self: self.actual.flows)
@@ -174,6 +179,35 @@ def test_what_is_refused_is_not_in_step_and_not_sent_again_until_it_is_desired_o
     flows[ONE.key] = FlowEntry(b"", 1, OWNER)
     state.desired_changed(Touched({ONE.key}, set()))
     assert state.take(10) == (PutFlow(Flow(ONE.key, b""), 1),)
+
+
+def test_a_removal_that_is_refused_is_no_refusal_and_not_tried_again() -> None:
+    flows: dict[bytes, FlowEntry] = {}
+    state = SwitchState(flows, {})
+    state.desired_changed(Touched({ONE.key}, set()))
+    assert state.take(10) == (DeleteFlow(ONE.key),)
+    state.refused({0: "no such port"})
+    assert not state.refusals
+    assert state.pending == 0
+    assert state.take(10) == ()
+
+
+def test_a_flow_that_was_refused_for_want_of_its_group_is_tried_again_with_another_group() -> None:
+    sends = flow(10, 1, match(), apply(to_group(3)))
+    flows = {sends.key: FlowEntry(sends.instructions, 1, OWNER)}
+    bad, good = (Group(3, GroupType.ALL, bucket(output(number))) for number in (1, 2))
+    groups = {3: GroupEntry(bad, OWNER)}
+    state = SwitchState(flows, groups)
+    state.desired_changed(Touched({sends.key}, {3}))
+    assert state.take(10) == (PutGroup(bad), PutFlow(sends, 1))
+    state.refused({0: "bad output port", 1: "no such group"})
+    assert state.take(10) == ()
+    groups[3] = GroupEntry(good, OWNER)
+    state.desired_changed(Touched(set(), {3}))
+    assert state.take(10) == (PutGroup(good), PutFlow(sends, 1))
+    state.committed()
+    assert state.in_step((sends.key, 3))
+    assert not state.refusals
 
 
 def test_a_portion_adds_from_the_last_table_and_removes_from_the_first() -> None:

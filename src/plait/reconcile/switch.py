@@ -179,12 +179,18 @@ class SwitchState:
     def refused(self, reasons: Mapping[int, str]) -> None:
         """The switch took nothing of the portion because of these (index -> reason); the rest is tried
         again.
+
+        A removal that is refused is not tried again either: what the switch can't even name, it does not have.
         """
         for index, reason in reasons.items():
             mod = self._flying[index]
             key = key_of(mod)
             # What is desired otherwise by now was not refused yet.
-            if not self._is_loose(key):
+            if self._is_loose(key):
+                continue
+            if isinstance(mod, DeleteFlow | DeleteGroup):
+                self._flying_keys.discard(key)
+            else:
                 self._refused[key] = Refusal(mod, reason)
         self.failed()
 

@@ -177,15 +177,23 @@ async def test_a_port_that_goes_is_withdrawn_with_its_status_and_nothing_of_it_i
 
 async def test_a_port_that_goes_while_it_is_being_announced_leaves_nothing() -> None:
     world = World()
+    commit, is_under_way, may_go_on = world.store.commit, asyncio.Event(), asyncio.Event()
+
+    async def commit_slowly(*arguments: object) -> object:
+        is_under_way.set()
+        await may_go_on.wait()
+        return await commit(*arguments)  # type: ignore[arg-type]
+
     async with world.running():
-        for number in range(30):
-            await world.bind(f"p{number}")
-            world.confirm()
-            for _ in range(number):
-                await asyncio.sleep(0)
-            await world.unbind(f"p{number}")
-        for number in range(30):
-            await world.until(f"p{number}", None, is_announced=False)
+        await turns(lambda: not world.reporting._is_memory_doubted)
+        world.store.commit = commit_slowly  # type: ignore[method-assign, assignment]
+        await world.bind("p")
+        world.confirm()
+        await is_under_way.wait()
+        await world.unbind("p")
+        may_go_on.set()
+        await world.until("p", None, is_announced=True)
+        await world.until("p", None, is_announced=False)
         world.confirm()
         await turns(lambda: held(world.reporting) == 0)
 
