@@ -20,7 +20,7 @@ from plait.lab.host import LabHost
 from plait.lab.pinger import Pinger, PingReport
 from plait.lab.switch import run
 from plait.model import checks
-from plait.model.entities import Network, Port, PortStatus
+from plait.model.entities import Port, PortStatus
 
 if TYPE_CHECKING:
     from plait.lab.lab import Lab
@@ -182,15 +182,12 @@ class Endpoint:
         self.remove()
 
     def _follow(self, port: Port, *, timeout_s: float, dad: bool = False) -> None:
-        async def find(intent: Intent) -> Network:
-            return await intent.networks.get(port.network)
-
         async def wait(intent: Intent) -> tuple[PortStatus, dict[str, str]]:
+            network = await intent.networks.get(port.network)
+            self.lab.journal.plugged(vni=network.vni, mac=port.mac, at=self.host.address)
             status = await intent.ports.wait_up(port, timeout_s=timeout_s)
             return status, {subnet.id: subnet.prefix for subnet in await intent.subnets.list(port.network)}
 
-        vni = self.lab.frontend.run(find).vni
-        self.lab.journal.plugged(vni=vni, mac=port.mac, at=self.host.address)
         status, prefixes = self.lab.frontend.run(wait, timeout_s=timeout_s + 10)
         addresses = tuple(
             f"{fixed.address}/{prefixes[fixed.subnet].partition('/')[2]}" for fixed in port.addresses

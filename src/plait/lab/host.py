@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,15 +91,6 @@ class LabHost:
     def agent_log(self) -> Path:
         return self.directory / "agent.log"
 
-    def agent_said(self, event: str) -> list[dict[str, object]]:
-        """The lines of the agent's log whose event is `event`, decoded."""
-        if not self.agent_log.exists():
-            return []
-        lines = (
-            line for line in self.agent_log.read_text(errors="replace").splitlines() if line.startswith("{")
-        )
-        return [said for line in lines if (said := json.loads(line)).get("event") == event]
-
     @property
     def last_words(self) -> str:
         """The last line of the agent's log."""
@@ -123,9 +113,6 @@ class LabHost:
                 f"the agent of {self.name} does not run: start it first, its log is {self.agent_log}"
             )
         agent.kill(number)
-
-    def stop_agent(self) -> None:
-        self.kill_agent(signal.SIGTERM)
 
     def restart_vswitchd(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End ovs-vswitchd and start it again, as its service does; wait until the underlay is back."""
@@ -183,16 +170,3 @@ def plait_command() -> str:
     if found is None:
         raise LabError(f"no plait command beside {sys.executable} nor in PATH: pip install plait")
     return found
-
-
-def host_commands(hosts: Sequence[LabHost], *, settings: Settings) -> list[str]:
-    """Lines of `ip` that make the namespaces of all hosts and their links into the fabric."""
-    lines = []
-    mtu = settings.underlay_mtu_bytes
-    for host in hosts:
-        lines.append(f"netns add {host.namespace}")
-        lines.append(
-            f"link add {host.name} netns {settings.fabric} mtu {mtu} type veth "
-            f"peer name {UNDERLAY_LINK} netns {host.namespace} mtu {mtu}"
-        )
-    return lines

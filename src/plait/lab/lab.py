@@ -1,6 +1,8 @@
 """A lab: a fabric, hosts joined by it, a store, and endpoints.
 
-    with Lab.up(hosts=3) as lab:
+    with Lab.up(hosts=2) as lab:
+        lab.start_agents()
+        lab.network("blue", "10.0.0.0/24")
         a, b = lab.endpoint("a", network="blue", host="h1"), lab.endpoint("b", network="blue", host="h2")
         assert a.ping(b.address).lost == 0
 
@@ -8,7 +10,6 @@ Leaving the block removes all. `Lab.up(stands=True)` makes one that outlives its
 """
 
 import socket
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -18,12 +19,12 @@ import msgspec
 from plait.agent.api import CallFailed
 from plait.intent import PortSpec
 from plait.lab import directory as directories
-from plait.lab import netns
+from plait.lab import fabric
 from plait.lab.capture import Capture
 from plait.lab.endpoint import Endpoint, Plug
 from plait.lab.errors import LabError, require
 from plait.lab.frontend import Frontend
-from plait.lab.host import UNDERLAY_LINK, LabHost, host_commands
+from plait.lab.host import UNDERLAY_LINK, LabHost
 from plait.lab.journal import Journal
 from plait.lab.settings import Settings
 from plait.lab.storage import ETCD_PORT, Storage
@@ -31,7 +32,6 @@ from plait.lab.waiting import WaitedInVain, wait_until
 from plait.model.entities import Network, Transport
 
 _SETTINGS = "lab.json"
-_BRIDGE = "fabric"
 _ENDPOINTS = "endpoints"
 
 
@@ -283,7 +283,7 @@ class Lab:
         return Capture.start(
             {name: self.host(name).namespace for name in hosts or self.hosts},
             link=UNDERLAY_LINK,
-            fabric=(self.settings.fabric, _BRIDGE),
+            fabric=(self.settings.fabric, fabric.BRIDGE),
             directory=self.directory,
             journal=self.journal,
         )
@@ -298,22 +298,8 @@ class Lab:
 
     def _make(self, entrance: socket.socket) -> None:
         (self.directory / _ENDPOINTS).mkdir()
-        for namespace in self._namespaces():
-            if netns.exists(namespace):
-                raise LabError(
-                    f"network namespace {namespace} exists already: choose another name for the lab"
-                )
-            self.journal.namespace(namespace)
         hosts = list(self.hosts.values())
-        netns.ip_batch(
-            [
-                f"netns add {self.settings.fabric}",
-                f"link add {_BRIDGE} netns {self.settings.fabric} type bridge",
-                *host_commands(hosts, settings=self.settings),
-            ],
-            journal=self.journal.path,
-        )
-        self._join(hosts)
+        fabric.make(hosts, settings=self.settings, journal=self.journal)
         if self.settings.store == "etcd":
             self.storage.open_to_outside(entrance)
         with ThreadPoolExecutor(max_workers=min(len(hosts) + 1, 8)) as pool:
@@ -321,35 +307,6 @@ class Lab:
             for each in starting:
                 each.result()
         (self.directory / _SETTINGS).write_bytes(msgspec.json.encode(self.settings))
-
-    def _join(self, hosts: list[LabHost]) -> None:
-        """The fabric: one bridge that has all links, and an address of its own where the store may listen."""
-        settings = self.settings
-        # Only neighbours and tunnels belong on the underlay; router solicitations and MLD reports do not.
-        quiet: dict[str, int | str] = {} if settings.v6_underlay else {"ipv6/conf/all/disable_ipv6": 1}
-        quiet["ipv6/conf/default/accept_dad"] = 0
-        netns.ip_batch(
-            [
-                "link set lo up",
-                *(f"link set {host.name} master {_BRIDGE} up" for host in hosts),
-                f"link set {_BRIDGE} mtu {settings.underlay_mtu_bytes} up",
-            ],
-            namespace=settings.fabric,
-        )
-        netns.configure(settings.fabric, quiet, checksums_off=[_BRIDGE, *self.hosts])
-        address = f"{settings.underlay_address(0)}/{settings.underlay_prefix_length}"
-        nodad = " nodad" if settings.v6_underlay else ""
-        netns.ip_batch([f"addr add {address} dev {_BRIDGE}{nodad}"], namespace=settings.fabric)
-        for host in hosts:
-            netns.ip_batch(["link set lo up", f"link set {UNDERLAY_LINK} up"], namespace=host.namespace)
-            # The kernel sees the link beside the switch, and would answer for the bridge's address on it.
-            only_own = quiet | {"ipv4/conf/all/arp_ignore": 1}
-            netns.configure(host.namespace, only_own, checksums_off=[UNDERLAY_LINK])
-
-    def _namespaces(self) -> Iterator[str]:
-        yield self.settings.fabric
-        for host in self.hosts.values():
-            yield host.namespace
 
 
 def _settled(wanted: Settings, directory: Path, entrance: socket.socket) -> Settings:

@@ -5,6 +5,7 @@ import select
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 
 from plait.lab import netns
@@ -44,7 +45,7 @@ class Wire:
         for number in range(2):
             data = os.urandom(16) + b"marker %d" % number
             sender.send(marker(data))
-            seen += self.until(lambda frame, data=data: data in frame)  # type: ignore[misc]
+            seen += self.until(partial(_holds, data))
         return seen
 
     def until(self, is_last: Callable[[bytes], bool], *, timeout_s: float = 10) -> list[bytes]:
@@ -71,3 +72,7 @@ def _open(device: str) -> socket.socket:
     raw.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 8 << 20)
     raw.bind((device, 0))
     return raw
+
+
+def _holds(data: bytes, frame: bytes) -> bool:
+    return data in frame
