@@ -9,7 +9,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from plait.compile import Compiler, FlowEntry, GroupEntry, Touched
 from plait.flows.flow import Flow, Group, flow
 from plait.model.view import Change, Key, View
-from plait.reconcile.switch import ActualFlow, DeleteFlow, DeleteGroup, Mod, PutFlow, PutGroup, SwitchState, key_of
+from plait.reconcile.switch import (
+    ActualFlow,
+    DeleteFlow,
+    DeleteGroup,
+    Mod,
+    PutFlow,
+    PutGroup,
+    SwitchState,
+    key_of,
+)
 from plait.wire.openflow.actions import apply, output
 from plait.wire.openflow.actions import group as to_group
 from plait.wire.openflow.mods import GroupType, bucket
