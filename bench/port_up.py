@@ -7,7 +7,8 @@ Claim: at most 25 ms, and flat: 10,000 background ports cost at most 1.3 times w
 The container and its link exist beforehand, and a far container on the other host pings it every 2 ms. The
 clock starts when the frontend's call begins and stops when the first reply is back. Plait (on etcd and on
 SQLite) and OVN take turns, each in a lab of its own. The parts of the way are taken in runs of their own,
-because whoever looks on costs time.
+because whoever looks on costs time. Growth is against labs without background ports that take their turns in
+the very same rounds.
 """
 
 import argparse
@@ -65,32 +66,42 @@ def far_end(contender: Contender) -> Endpoint:
     return far
 
 
-def measure(record: Record, contenders: Sequence[Contender], scales: Sequence[int], runs: int) -> None:
-    fars = {contender.name: far_end(contender) for contender in contenders}
-    medians: dict[tuple[str, int], float] = {}
+def measure(
+    record: Record,
+    contenders: Sequence[Contender],
+    empty: Sequence[Contender],
+    scales: Sequence[int],
+    runs: int,
+) -> None:
+    """`empty` never grow; they take part in the last scale, each for the contender in its place."""
+    fars = {contender.lab.name: far_end(contender) for contender in (*contenders, *empty)}
     number = 0
     for scale in scales:
-        took: dict[str, list[float]] = {contender.name: [] for contender in contenders}
         for contender in contenders:
             contender.grow(scale)
-        wait_calm([contender.lab for contender in contenders])
+        growth = scale == scales[-1] and scale > 0
+        rounds = [*contenders, *(empty if growth else ())]
+        wait_calm([contender.lab for contender in rounds])
+        took: dict[str, list[float]] = {contender.lab.name: [] for contender in rounds}
         for run in range(runs + 1):
-            for contender in contenders:
-                ms = port_up_ms(contender, fars[contender.name], number := number + 1)
+            for contender in rounds:
+                ms = port_up_ms(contender, fars[contender.lab.name], number := number + 1)
                 if run:  # the first one also warms caches
-                    took[contender.name].append(ms)
+                    took[contender.lab.name].append(ms)
         for contender in contenders:
             goal = at_most(GOAL_MS) if isinstance(contender, Plait) else None
-            record.add("port-up", took[contender.name], who=contender.name, at=f"{scale:,} ports", goal=goal)
-            medians[contender.name, scale] = statistics.median(took[contender.name])
+            values = took[contender.lab.name]
+            record.add("port-up", values, who=contender.name, at=f"{scale:,} ports", goal=goal)
+        if growth:
+            for full, without in zip(contenders, empty, strict=False):
+                values = took[without.lab.name]
+                record.add("port-up", values, who=without.name, at=f"0 ports, beside {scale:,}")
+                ratio = statistics.median(took[full.lab.name]) / statistics.median(values)
+                goal = at_most(FLAT) if isinstance(full, Plait) else None
+                at = f"{scale:,} against 0 ports"
+                record.add("port-up, growth", [ratio], who=full.name, at=at, unit="×", goal=goal)
         if scale in (scales[0], scales[-1]):
             number = parts(record, contenders, fars, scale, number)
-    if len(scales) > 1:
-        for contender in contenders:
-            ratio = medians[contender.name, scales[-1]] / medians[contender.name, scales[0]]
-            goal = at_most(FLAT) if isinstance(contender, Plait) else None
-            at = f"{scales[-1]:,} against {scales[0]:,} ports"
-            record.add("port-up, growth", [ratio], who=contender.name, at=at, unit="×", goal=goal)
 
 
 def parts(
@@ -102,7 +113,7 @@ def parts(
             continue
         with Onlooker(contender.lab) as onlooker:
             for _ in range(PARTS_RUNS):
-                port_up_ms(contender, fars[contender.name], number := number + 1, onlooker)
+                port_up_ms(contender, fars[contender.lab.name], number := number + 1, onlooker)
         for name in PARTS:
             values = onlooker.values(name)
             if values:
@@ -123,13 +134,17 @@ def main() -> None:
     if lack:
         print(f"without OVN: {lack}", file=sys.stderr)
     with ExitStack() as stack:
-        # The agents' debug lines are one a bundle: what confirms flows is in them.
         contenders: list[Contender] = [
             stack.enter_context(plait(f"b{os.getpid()}-{store}", store)) for store in ("etcd", "sqlite")
         ]
+        empty: list[Contender] = [
+            stack.enter_context(plait(f"b{os.getpid()}-{store}-0", store)) for store in ("etcd", "sqlite")
+        ]
         if not (lack or options.without_ovn):
             contenders.append(stack.enter_context(ovn(f"b{os.getpid()}-ovn")))
-        measure(record, contenders, [int(scale) for scale in options.scales.split(",")], options.runs)
+            empty.append(stack.enter_context(ovn(f"b{os.getpid()}-ovn-0")))
+        scales = [int(scale) for scale in options.scales.split(",")]
+        measure(record, contenders, empty, scales, options.runs)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,10 @@ from plait.lab.lab import Lab
 from plait.lab.waiting import WaitedInVain, wait_until
 
 CALM_WINDOW_S = 0.1
-CALM_CPU_S = 0.006
-"""Per process group and window: less than 6 % of a core is rest, with room for keep-alives."""
+CALM_SHARE = 0.06
+"""Of a core: less is rest, with room for keep-alives."""
+QUIET_SHARE = 0.4
+"""Of a core: less, by all processes of the machine, is quiet."""
 
 
 def cpu_s(pid: int) -> float:
@@ -73,24 +75,38 @@ def pids(lab: Lab) -> dict[str, int]:
     return {process.name: process.id.pid for process in lab.journal.processes()}
 
 
-def wait_calm(labs: Iterable[Lab], *, without: str = "?", timeout_s: float = 120) -> None:
+def busy_s() -> float:
+    """CPU seconds that all processors have worked since the machine started, for whomever."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, _first_line("/proc/stat").split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_calm(
+    labs: Iterable[Lab], *, without: str = "?", timeout_s: float = 120, patience_s: float = 3
+) -> None:
     """Return once the processes of all `labs` have rested twice in a row; `without` is a part of the names of
-    those that needn't.
+    those that needn't. For others on the machine to rest, too, it waits no longer than `patience_s`.
     """
     watched = [pid for lab in labs for name, pid in pids(lab).items() if without not in name]
     calm = 0
-    before, at = sum(map(cpu_s, watched)), time.monotonic()
+    before, busy, at = sum(map(cpu_s, watched)), busy_s(), time.monotonic()
+    impatient_at = at + patience_s
 
     def rests() -> bool:
-        nonlocal calm, before, at
+        nonlocal calm, before, busy, at
         time.sleep(CALM_WINDOW_S)
-        now, then = sum(map(cpu_s, watched)), at
-        at = time.monotonic()
-        calm = calm + 1 if now - before < CALM_CPU_S * (at - then) / CALM_WINDOW_S else 0
-        before = now
+        used, worked, took_s = sum(map(cpu_s, watched)) - before, busy_s() - busy, time.monotonic() - at
+        before, busy, at = before + used, busy + worked, at + took_s
+        is_calm = used < CALM_SHARE * took_s
+        is_quiet = worked < QUIET_SHARE * took_s or at > impatient_at
+        calm = calm + 1 if is_calm and is_quiet else 0
         return calm >= 2
 
     try:
         wait_until(rests, "the lab comes to rest", timeout_s=timeout_s, every_s=0)
     except WaitedInVain:
         print(f"  (not at rest after {timeout_s:g} s)", flush=True)
+
+
+def _first_line(path: str) -> str:
+    return Path(path).read_text().partition("\n")[0]
