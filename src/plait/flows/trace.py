@@ -278,12 +278,18 @@ def _width(name: str) -> int:
 
 
 def _as_matched(fields: Mapping[str, int]) -> Mapping[str, int]:
-    """A fragment's transport header counts as zeros, as in Open vSwitch's fragment mode "normal"."""
-    if not fields.get("ip_frag"):
+    """The transport header of a fragment that is not the first counts as zeros.
+
+    Source: ovs-ofctl(8), set-frags nx-match.
+    """
+    if not fields.get("ip_frag", 0) & _LATER:
         return fields
     return {name: 0 if name.split("_")[0] in _TRANSPORTS else value for name, value in fields.items()}
 
 
+_LATER: Final = 2
+"""The bit of `ip_frag` that says: not the first (ovs-fields(7))."""
+_LATER_FRAGMENT: Final = 2
 _TRANSPORTS: Final = frozenset({"tcp", "udp", "sctp", "icmpv4", "icmpv6"})
 
 
