@@ -16,12 +16,14 @@ import time
 from tests.soak.faults import AGENT, Faults
 from tests.soak.users import Users
 
-from plait.intent import Intent, audit
+from plait.intent import Intent, IntentError, audit
 from plait.lab.endpoint import Endpoint
 from plait.lab.errors import LabError
 from plait.lab.lab import Lab
 from plait.lab.pinger import Pinger
 from plait.lab.waiting import wait_until
+from plait.model.entities import PortState
+from plait.store.api import StoreError
 
 SETTLE_S = 60.0
 
@@ -38,7 +40,7 @@ def main() -> int:
     lab = Lab.up(f"soak-{os.getpid()}", hosts=3, store="etcd", stands=True)
     try:
         _run(lab, options)
-    except (LabError, AssertionError) as error:
+    except (LabError, IntentError, StoreError, AssertionError) as error:
         print(f"FAILED with seed {options.seed}: {error}\nthe lab stands: plait lab down --name {lab.name}")
         lab.close()
         return 1
@@ -76,10 +78,7 @@ def _judge(lab: Lab, users: Users) -> None:
     lab.start_agents(timeout_s=SETTLE_S, **AGENT)
     users.settle()
 
-    async def all_up(intent: Intent) -> None:
-        await intent.ports.wait_all_up(list(users.ports.values()), timeout_s=SETTLE_S)
-
-    lab.frontend.run(all_up, timeout_s=SETTLE_S + 10)
+    _holds("every port is up", lambda: lab.frontend.run(lambda intent: _not_up(intent, users)))
     _holds("the store is sound", lambda: lab.frontend.run(lambda intent: audit(intent.store)))
     _holds("agents, fresh compiles and switches agree", lab.differences)
     _holds("who shall reach each other does", lambda: _unreached(users.by_network()))
@@ -101,6 +100,17 @@ def _holds(what: str, wrong: "object") -> None:
         wait_until(nothing, what, timeout_s=SETTLE_S, every_s=0.2)
     except LabError as error:
         raise AssertionError(f"{error}: {last}") from None
+
+
+async def _not_up(intent: Intent, users: Users) -> list[str]:
+    """Ports whose agent did not say `up`, and what it says; an error may pass."""
+    ports = list(users.ports.values())
+    said = await intent.ports.statuses(ports)
+    return [
+        f"{port.name} on {port.host}: {status.reason if (status := said.get(port.id)) else 'nothing said'}"
+        for port in ports
+        if port.id not in said or said[port.id].state is not PortState.UP
+    ]
 
 
 def _unreached(networks: dict[str, list[Endpoint]]) -> list[str]:
