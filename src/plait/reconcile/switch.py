@@ -180,7 +180,8 @@ class SwitchState:
         """The switch took nothing of the portion because of these (index -> reason); the rest is tried
         again.
 
-        A removal that is refused is not tried again either: what the switch can't even name, it does not have.
+        A removal that is refused is not tried again either: what the switch can't even name, it does not
+        have.
         """
         for index, reason in reasons.items():
             mod = self._flying[index]
