@@ -289,7 +289,6 @@ def _as_matched(fields: Mapping[str, int]) -> Mapping[str, int]:
 
 _LATER: Final = 2
 """The bit of `ip_frag` that says: not the first (ovs-fields(7))."""
-_LATER_FRAGMENT: Final = 2
 _TRANSPORTS: Final = frozenset({"tcp", "udp", "sctp", "icmpv4", "icmpv6"})
 
 
