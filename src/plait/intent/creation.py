@@ -4,7 +4,7 @@ A commit is filled with ports of any networks and hosts: those that are spread t
 than those of one network.
 
 Rule 1: all or none. If one port can't be made, or the caller is cancelled, those already made go again.
-Rule 2: in the usual case a commit costs one read, whatever the network already holds.
+Rule 2: in the usual case a commit costs one read at most, whatever the network already holds.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from plait.intent.draft import Draft
 from plait.intent.errors import NotFound, Taken
 from plait.intent.network_view import NetworkView, load
 from plait.intent.port_spec import PortSpec
-from plait.intent.transactions import COMMITS_IN_FLIGHT, Failed, Plan, born, carry_out
+from plait.intent.transactions import COMMITS_IN_FLIGHT, Failed, Plan, born, carry_out, subject
 from plait.model import addresses, checks
 from plait.model.checks import IPAddress
 from plait.model.entities import Port, Subnet
@@ -44,6 +44,7 @@ class Creation:
         self._project = project
         self._views = views
         self._searches: dict[Subnet, Search] = {}
+        self._known_hosts: dict[str, Compare] = {}
         self._asked_for: dict[str, list[IPAddress]] = {}
         self._on_progress = on_progress
         self._stopped = False
@@ -110,6 +111,9 @@ class Creation:
 
     async def _learn(self, drafts: list[Draft], last: list[Port], failed: Failed) -> None:
         """Find out why the last attempt failed. Raises Taken if the caller insists on what is taken."""
+        for host, known in list(self._known_hosts.items()):
+            if subject(known) in failed:
+                self._known_hosts.pop(host, None)
         for network in {draft.spec.network for draft in drafts}:
             view = self._views.get(network)
             if view is not None and view.unchanged.key in failed:
@@ -122,14 +126,15 @@ class Creation:
             await draft.learn(port, failed, self._searches)
 
     async def _prepare(self, views: Mapping[str, NetworkView], hosts: Sequence[str]) -> list[Compare]:
-        """One read: cursors of subnets that were not searched yet, and the hosts."""
+        """One read at most: cursors of subnets not searched yet, and hosts not met yet in this request."""
         new = [
             (network, subnet)
             for network, view in views.items()
             for subnet in view.subnets
             if subnet not in self._searches
         ]
-        wanted = [key for host in hosts for key in host_keys(host)]
+        met = {host: self._known_hosts[host] for host in hosts if host in self._known_hosts}
+        wanted = [key for host in hosts if host not in met for key in host_keys(host)]
         wanted += [keys.cursor(subnet.id) for _, subnet in new][: MAX_COMMIT_OPS - len(wanted)]
         found = (await self._store.get(wanted)).items if wanted else {}
         for network, subnet in new:
@@ -140,7 +145,10 @@ class Creation:
             for address in self._asked_for[network]:
                 if address.version == subnet.version:
                     search.avoid(int(address))
-        return [await known_host(self._store, host, found) for host in hosts]
+        for host in hosts:
+            if host not in met:
+                met[host] = self._known_hosts[host] = await known_host(self._store, host, found)
+        return list(met.values())
 
     def _cursors(self, drafts: list[Draft]) -> list[Write]:
         searched: dict[str, set[Subnet]] = {}

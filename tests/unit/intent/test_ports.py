@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from plait.intent import Full, Intent, IntentError, NotFound, PortSpec, Taken
@@ -6,7 +8,7 @@ from plait.model.checks import Invalid
 from plait.model.codec import decode, encode
 from plait.model.entities import Endpoint, Port, PortState, PortStatus
 from plait.store import keys
-from plait.store.api import Put
+from plait.store.api import Delete, Put
 from plait.store.memory import MemoryStore
 
 
@@ -273,3 +275,33 @@ async def test_a_port_of_another_project_is_not_there(store: MemoryStore, intent
     with pytest.raises(NotFound):
         await other.ports.create(PortSpec(network=port.network))
     assert await other.ports.list() == []
+
+
+async def test_many_ports_of_many_networks_and_hosts_share_commits(
+    store: MemoryStore, intent: Intent
+) -> None:
+    await intent.networks.create("db", subnets=["10.0.0.0/24"])
+    specs = [PortSpec(network=("web", "db")[n % 2], host=f"h{1 + n // 2 % 2}") for n in range(40)]
+    before = (await store.snapshot("")).revision
+    made = await intent.ports.create_many(specs)
+    assert (await store.snapshot("")).revision - before <= 5
+    assert [port.host for port in made] == [spec.host for spec in specs]
+    assert len({(port.network, port.ips) for port in made}) == 40
+
+
+async def test_a_host_that_goes_while_many_ports_are_made_on_it_is_not_taken_for_known(interleaving) -> None:
+    store = interleaving(7)
+    intent = Intent(store)
+    await intent.hosts.create("h1")
+    await intent.networks.create("web", subnets=["10.0.0.0/24"])
+    forgetting: list[asyncio.Future[object]] = []
+
+    def forget(count: int) -> None:
+        if not forgetting:
+            forgetting.append(asyncio.ensure_future(store.below.commit([], [Delete(keys.inventory("h1"))])))
+
+    specs = [PortSpec(network="web", host="h1") for _ in range(200)]
+    with pytest.raises(NotFound, match="host 'h1' is not known"):
+        await intent.ports.create_many(specs, on_progress=forget)
+    assert forgetting
+    assert await intent.ports.list() == []
