@@ -8,10 +8,11 @@ from ipaddress import ip_address
 import pytest
 
 from plait.flows import packet as packets
+from plait.flows.address_numbers import mac_number, multicast_mac
 from plait.flows.agreement import expected_steps
 from plait.flows.packet import Packet
-from plait.flows.packets import ETH_IPV4, ETH_IPV6, PROTO_ICMPV6, mac_number, multicast_mac
 from plait.flows.trace import Answered, Delivered, Dropped, End, Punted, Sent
+from plait.wire.internet import ETH_IPV4, ETH_IPV6, PROTO_ICMPV6
 
 from .real_switch import OpenVSwitch, RealSwitch
 from .scene import GROUPS, NETWORKS, STATIONS, TUNNELS, Station, compiled, switch

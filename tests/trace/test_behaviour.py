@@ -6,11 +6,12 @@ import pytest
 
 from plait.flows import packet as packets
 from plait.flows import reasons
+from plait.flows.address_numbers import ipv4_number, ipv6_number, mac_number, multicast_mac
 from plait.flows.flow import Flow
 from plait.flows.packet import BROADCAST_MAC, PROTO_UDP, Packet
-from plait.flows.packets import PROTO_ICMPV6, ipv4_number, ipv6_number, mac_number, multicast_mac
 from plait.flows.pipeline import Table
 from plait.flows.trace import Answered, Delivered, Dropped, Punted, Sent, Trace
+from plait.wire.internet import PROTO_ICMPV6
 from plait.wire.openflow.decode import decode_instructions
 
 from .scene import TUNNELS, VTEPS, A, B, C, D, R, S, Station, T, U, compiled, switch

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from plait.flows import packet as packets
-from plait.flows.packets import mac_number, multicast_mac
+from plait.flows.address_numbers import mac_number, multicast_mac
 from plait.intent.path import Arrival, Path, Site, trace_path
 from plait.intent.stored_view import Stored
 from plait.model.entities import Endpoint, FixedAddress, LiveHost, Network, Port, Transport

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from plait.flows.address_numbers import mac_number
 from plait.flows.flow import Flow, flow
-from plait.flows.packets import mac_number
 from plait.flows.pipeline import Table
 from plait.flows.registers import NETWORK, OUT_PORT
 from plait.flows.vtep import tunnel_to

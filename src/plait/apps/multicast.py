@@ -7,12 +7,13 @@ there is no flow: a drop.
 
 from collections.abc import Iterator
 
+from plait.flows.address_numbers import ipv4_number, ipv6_number, multicast_mac
 from plait.flows.flow import Flow, Group, flow
-from plait.flows.packets import ETH_IPV4, ETH_IPV6, ipv4_number, ipv6_number, multicast_mac
 from plait.flows.pipeline import Table
 from plait.flows.registers import NETWORK
 from plait.flows.vtep import tunnel_to
 from plait.model.view import Lens
+from plait.wire.internet import ETH_IPV4, ETH_IPV6
 from plait.wire.openflow.actions import apply, group, output, resubmit
 from plait.wire.openflow.mods import GroupType, bucket
 from plait.wire.openflow.oxm import match

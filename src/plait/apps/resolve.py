@@ -6,21 +6,12 @@ its owner asking for itself (a probe, RFC 5227; DAD, RFC 4862, 5.4) --> drop: no
 
 from collections.abc import Iterator
 
+from plait.flows.address_numbers import ipv4_number, ipv6_number, link_local_number, mac_number
 from plait.flows.flow import Flow, flow
-from plait.flows.packets import (
-    ARP_REQUEST,
-    ETH_ARP,
-    ETH_IPV6,
-    ND_NEIGHBOUR_SOLICITATION,
-    PROTO_ICMPV6,
-    ipv4_number,
-    ipv6_number,
-    link_local_number,
-    mac_number,
-)
 from plait.flows.pipeline import Table
 from plait.flows.registers import NETWORK
 from plait.model.view import Lens
+from plait.wire.internet import ARP_REQUEST, ETH_ARP, ETH_IPV6, ND_NEIGHBOUR_SOLICITATION, PROTO_ICMPV6
 from plait.wire.openflow.actions import apply, goto, instructions, set_field
 from plait.wire.openflow.oxm import match
 

@@ -2,16 +2,22 @@
 
 from collections.abc import Iterator
 
+from plait.flows.address_numbers import ALL_NODES, ALL_NODES_MAC
 from plait.flows.flow import Flow, flow
-from plait.flows.packets import (
-    ALL_NODES,
-    ALL_NODES_MAC,
+from plait.flows.pipeline import Table
+from plait.flows.punt import Punt, punt
+from plait.flows.registers import FROM_TUNNEL, OUT_PORT, OVERSIZE, SCRATCH, SCRATCH_MAC, TUNNEL_PORT
+from plait.model.view import Lens
+from plait.wire.icmp import QUOTED_V4_BYTES, QUOTED_V6_BYTES
+from plait.wire.internet import (
     ARP_REPLY,
     ETH_ARP,
     ETH_IPV4,
     ETH_IPV6,
     ETHERNET_HEADER_BYTES,
-    MLD_TYPES,
+    MLD_DONE,
+    MLD_REPORT,
+    MLD_V2_REPORT,
     ND_NEIGHBOUR_ADVERTISEMENT,
     ND_NEIGHBOUR_SOLICITATION,
     ND_REDIRECT,
@@ -21,11 +27,6 @@ from plait.flows.packets import (
     PROTO_IGMP,
     PROTO_UDP,
 )
-from plait.flows.pipeline import Table
-from plait.flows.punt import Punt, punt
-from plait.flows.registers import FROM_TUNNEL, OUT_PORT, OVERSIZE, SCRATCH, SCRATCH_MAC, TUNNEL_PORT
-from plait.model.view import Lens
-from plait.wire.icmp import QUOTED_V4_BYTES, QUOTED_V6_BYTES
 from plait.wire.openflow.actions import (
     IN_PORT,
     WHOLE_PACKET,
@@ -87,7 +88,7 @@ def _memberships() -> Iterator[Flow]:
     """Who wants which multicast group is told to the agent (IGMP; RFC 2710 and RFC 3810 for MLD)."""
     tell = apply(punt(Punt.MEMBERSHIP, WHOLE_PACKET))
     yield flow(Table.RESOLVE, 60, match(eth_type=ETH_IPV4, ip_proto=PROTO_IGMP), tell)
-    for icmpv6_type in MLD_TYPES:
+    for icmpv6_type in (MLD_REPORT, MLD_DONE, MLD_V2_REPORT):
         yield flow(Table.RESOLVE, 60, match(**_ND, icmpv6_type=icmpv6_type), tell)
 
 

@@ -7,12 +7,15 @@ tunnel port, tun_id --> CLASSIFY: the network, FROM_TUNNEL --> L2
 from collections.abc import Iterator
 
 from plait.flows.flow import Flow, flow
-from plait.flows.packets import ETHERNET_HEADER_BYTES, LARGEST_CHECKED_BYTES
 from plait.flows.pipeline import Table
 from plait.flows.registers import FROM_TUNNEL, NETWORK, OVERSIZE, TUNNEL_PORT
 from plait.model.view import Lens
+from plait.wire.internet import ETHERNET_HEADER_BYTES
 from plait.wire.openflow.actions import apply, check_pkt_larger, goto, instructions, set_field
 from plait.wire.openflow.oxm import match
+
+_LARGEST_CHECKED_BYTES = 0xFFFF
+"""What check_pkt_larger can compare with, and no frame of a tenant is larger than."""
 
 _TO_L2 = goto(Table.L2)
 _TO_ENCAPSULATE = goto(Table.ENCAPSULATE)
@@ -35,7 +38,7 @@ def network(lens: Lens, id: str) -> Iterator[Flow]:
     mtu_bytes = lens.mtu_bytes(network)
     if mtu_bytes is None:
         return
-    largest = min(mtu_bytes + ETHERNET_HEADER_BYTES, LARGEST_CHECKED_BYTES)
+    largest = min(mtu_bytes + ETHERNET_HEADER_BYTES, _LARGEST_CHECKED_BYTES)
     yield flow(
         Table.TRANSPORT,
         100,

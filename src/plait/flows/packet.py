@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from plait.flows.packets import (
+from plait.flows.address_numbers import ipv4_number, ipv6_number, mac_number
+from plait.wire.internet import (
     ARP_REQUEST,
     ETH_ARP,
     ETH_IPV4,
@@ -13,9 +14,8 @@ from plait.flows.packets import (
     ND_NEIGHBOUR_SOLICITATION,
     PROTO_ICMP,
     PROTO_ICMPV6,
-    ipv4_number,
-    ipv6_number,
-    mac_number,
+    PROTO_TCP,
+    PROTO_UDP,
 )
 from plait.wire.openflow.oxm import match
 from plait.wire.openflow.text import match_text
@@ -23,8 +23,6 @@ from plait.wire.openflow.text import match_text
 BROADCAST_MAC = 0xFFFFFFFFFFFF
 ICMP_ECHO_REQUEST = 8
 ICMPV6_ECHO_REQUEST = 128
-PROTO_TCP = 6
-PROTO_UDP = 17
 _SOLICITED_NODE = 0xFF02 << 112 | 0x1FF << 24
 _ND_HOP_LIMIT = 255
 _USUAL_HOP_LIMIT = 64

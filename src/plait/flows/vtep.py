@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from plait.flows.packets import ipv4_number, ipv6_number
+from plait.flows.address_numbers import ipv4_number, ipv6_number
 from plait.wire.openflow.actions import set_field
 
 

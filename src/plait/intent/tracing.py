@@ -11,8 +11,8 @@ from ipaddress import ip_address
 import msgspec
 
 from plait.flows import packet as packets
+from plait.flows.address_numbers import mac_number, multicast_mac
 from plait.flows.packet import Packet
-from plait.flows.packets import mac_number, multicast_mac
 from plait.intent import names
 from plait.intent.errors import NotFound
 from plait.intent.path import Path, Site, trace_path

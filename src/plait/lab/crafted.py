@@ -7,7 +7,7 @@ neighbour discovery RFC 4861, DHCP RFC 2131.
 import ipaddress
 import struct
 
-from plait.lab.checksums import internet_checksum
+from plait.wire import internet
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 ALL_NODES = "ff02::1"
@@ -40,7 +40,7 @@ def ip(
         )
     header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 1, fragment, hops, protocol, 0)
     header += here.packed + there.packed
-    return header[:10] + internet_checksum(header).to_bytes(2, "big") + header[12:] + payload
+    return header[:10] + internet.checksum(header).to_bytes(2, "big") + header[12:] + payload
 
 
 def packet(
@@ -92,7 +92,7 @@ def echo_request(source: tuple[str, str], destination: tuple[str, str], data: by
     if ":" in source[1]:
         return icmpv6(source, destination, struct.pack("!BBHHH", 128, 0, 0, 1, 1) + data, hops=64)
     body = struct.pack("!BBHHH", 8, 0, 0, 1, 1) + data
-    body = body[:2] + internet_checksum(body).to_bytes(2, "big") + body[4:]
+    body = body[:2] + internet.checksum(body).to_bytes(2, "big") + body[4:]
     return packet(source, destination, _ICMP, body)
 
 
@@ -153,7 +153,7 @@ def _transport_checksum(source: str, destination: str, protocol: int, data: byte
     here, there = ipaddress.ip_address(source), ipaddress.ip_address(destination)
     shape = "!IHBB" if here.version == 6 else "!BBH"
     values = (len(data), 0, 0, protocol) if here.version == 6 else (0, protocol, len(data))
-    return internet_checksum(here.packed + there.packed + struct.pack(shape, *values) + data)
+    return internet.checksum(here.packed + there.packed + struct.pack(shape, *values) + data)
 
 
 def _mac(text: str) -> bytes:

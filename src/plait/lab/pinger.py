@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from plait.lab import netns
-from plait.lab.checksums import internet_checksum
+from plait.wire import internet
 
 _HEADER = struct.Struct("!BBHHH")
 _BODY = struct.Struct("!QQ")
@@ -121,7 +121,7 @@ class Pinger:
         )
         if version == 4:
             # ICMPv6 sockets have the kernel compute it (raw(7), RFC 3542 section 3.1).
-            packet = packet[:2] + internet_checksum(packet).to_bytes(2, "big") + packet[4:]
+            packet = packet[:2] + internet.checksum(packet).to_bytes(2, "big") + packet[4:]
         self._sent_at.append(time.monotonic())
         try:
             self._sockets[version].sendto(packet, target)

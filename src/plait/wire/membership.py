@@ -12,13 +12,13 @@ from ipaddress import IPv4Address, IPv6Address
 
 import msgspec
 
+from plait.wire import internet
 from plait.wire.errors import MalformedMessage
+from plait.wire.internet import ETHERNET_HEADER_BYTES
 
 MAX_RECORDS = 64
 """Records of one message that are looked at; the rest is ignored."""
 
-_ETHERNET_BYTES = 14
-_IGMP, _ICMPV6, _HOP_BY_HOP = 2, 58, 0
 _IS_INCLUDE, _IS_EXCLUDE, _TO_INCLUDE, _TO_EXCLUDE, _ALLOW_NEW, _BLOCK_OLD = range(1, 7)
 
 
@@ -34,21 +34,21 @@ def wishes(frame: bytes) -> tuple[Wish, ...]:
 
     Queries and unknown types say nothing. Raises MalformedMessage.
     """
-    packet = frame[_ETHERNET_BYTES:]
-    match frame[12:_ETHERNET_BYTES]:
-        case b"\x08\x00":
+    packet = frame[ETHERNET_HEADER_BYTES:]
+    match int.from_bytes(frame[12:14], "big"):
+        case internet.ETH_IPV4:
             found = _igmp(_payload_v4(packet))
-        case b"\x86\xdd":
+        case internet.ETH_IPV6:
             found = _mld(_payload_v6(packet))
         case other:
-            raise MalformedMessage("ethertype", 12, f"{other.hex()} is not IP")
+            raise MalformedMessage("ethertype", 12, f"{other:04x} is not IP")
     return tuple(wish for wish in found if _is_routable(wish.group))
 
 
 def _payload_v4(packet: bytes) -> bytes:
     header_bytes = (packet[0] & 15) * 4 if packet else 0
-    if header_bytes < 20 or len(packet) < header_bytes or packet[9] != _IGMP:
-        raise MalformedMessage("ipv4", _ETHERNET_BYTES, "no IGMP in it")
+    if header_bytes < 20 or len(packet) < header_bytes or packet[9] != internet.PROTO_IGMP:
+        raise MalformedMessage("ipv4", ETHERNET_HEADER_BYTES, "no IGMP in it")
     total_bytes = int.from_bytes(packet[2:4], "big")
     return packet[header_bytes : max(total_bytes, header_bytes)]
 
@@ -56,12 +56,12 @@ def _payload_v4(packet: bytes) -> bytes:
 def _payload_v6(packet: bytes) -> bytes:
     """MLD comes behind a hop-by-hop header with the router alert (RFC 2710, section 3)."""
     if len(packet) < 40:
-        raise MalformedMessage("ipv6", _ETHERNET_BYTES, "no whole header")
+        raise MalformedMessage("ipv6", ETHERNET_HEADER_BYTES, "no whole header")
     following, offset = packet[6], 40
-    if following == _HOP_BY_HOP and len(packet) >= 42:
+    if following == internet.PROTO_HOP_BY_HOP and len(packet) >= 42:
         following, offset = packet[40], 40 + 8 * (packet[41] + 1)
-    if following != _ICMPV6 or len(packet) < offset:
-        raise MalformedMessage("ipv6", _ETHERNET_BYTES, "no MLD in it")
+    if following != internet.PROTO_ICMPV6 or len(packet) < offset:
+        raise MalformedMessage("ipv6", ETHERNET_HEADER_BYTES, "no MLD in it")
     end = 40 + int.from_bytes(packet[4:6], "big")
     return packet[offset : max(end, offset)]
 
@@ -83,11 +83,11 @@ def _mld(message: bytes) -> list[Wish]:
     if len(message) < 8:
         raise MalformedMessage("mld", 0, f"{len(message)} bytes, at least 8 are needed")
     match message[0]:
-        case 131 | 132 as kind:  # version 1 report and done
+        case internet.MLD_REPORT | internet.MLD_DONE as kind:
             if len(message) < 24:
                 raise MalformedMessage("mld", 0, f"{len(message)} bytes, 24 are needed")
-            return [Wish(_text(message[8:24]), is_wanted=kind == 131)]
-        case 143:  # version 2 report
+            return [Wish(_text(message[8:24]), is_wanted=kind == internet.MLD_REPORT)]
+        case internet.MLD_V2_REPORT:
             return _records(message, address_bytes=16)
     return []
 

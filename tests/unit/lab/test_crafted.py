@@ -7,15 +7,15 @@ import subprocess
 import pytest
 
 from plait.lab import crafted
-from plait.lab.checksums import internet_checksum
+from plait.wire.internet import checksum
 
 A, B = ("02:00:00:00:00:0a", "10.0.0.1"), ("02:00:00:00:00:0b", "10.0.0.2")
 A6, B6 = (A[0], "fd00::1"), (B[0], "fd00::2")
 
 
 def test_the_checksum_is_that_of_rfc_1071() -> None:
-    assert internet_checksum(bytes.fromhex("0001f203f4f5f6f7")) == 0x220D
-    assert internet_checksum(b"\x01") == internet_checksum(b"\x01\x00")
+    assert checksum(bytes.fromhex("0001f203f4f5f6f7")) == 0x220D
+    assert checksum(b"\x01") == checksum(b"\x01\x00")
 
 
 @pytest.mark.skipif(shutil.which("tcpdump") is None, reason="tcpdump is not installed")

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.wire.errors import MalformedMessage
-from plait.wire.icmp import QUOTED_V6_BYTES, checksum, too_big
+from plait.wire.icmp import QUOTED_V6_BYTES, too_big
+from plait.wire.internet import checksum
 
 SENDER, RECEIVER = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
 V4 = ipaddress.ip_address("10.0.0.1").packed, ipaddress.ip_address("10.0.0.2").packed

@@ -1,31 +1,6 @@
-"""Numbers that packets carry, and addresses as the numbers that matches take."""
+"""Addresses as the numbers that matches take, and those that follow from others."""
 
 from ipaddress import IPv6Address
-
-ETH_IPV4 = 0x0800
-ETH_ARP = 0x0806
-ETH_IPV6 = 0x86DD
-
-PROTO_ICMP = 1
-PROTO_IGMP = 2
-PROTO_UDP = 17
-PROTO_ICMPV6 = 58
-
-ARP_REQUEST = 1
-ARP_REPLY = 2
-
-ND_ROUTER_SOLICITATION = 133
-ND_ROUTER_ADVERTISEMENT = 134
-ND_NEIGHBOUR_SOLICITATION = 135
-ND_NEIGHBOUR_ADVERTISEMENT = 136
-ND_REDIRECT = 137
-
-MLD_TYPES = (131, 132, 143)
-"""Report and done of version 1, report of version 2."""
-
-ETHERNET_HEADER_BYTES = 14
-LARGEST_CHECKED_BYTES = 0xFFFF
-"""What check_pkt_larger can compare with, and no frame of a tenant is larger than."""
 
 ALL_NODES_MAC = 0x333300000001
 ALL_NODES = 0xFF02 << 112 | 1
