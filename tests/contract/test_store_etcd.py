@@ -1,6 +1,7 @@
 """What only the etcd driver can meet: lost servers, slow readers, clusters."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -277,6 +278,24 @@ async def test_a_deletion_at_the_very_revision_of_a_compaction_is_not_lost(serve
     async with aclosing(store.watch("", Revision(deleted.revision - 1))) as watch:
         with pytest.raises(Compacted):
             await anext(watch)
+
+
+async def test_a_watch_notices_that_the_server_came_back_from_a_backup(server, opened):
+    watching, writing = opened(open_store(server.url)), opened(open_store(server.url))
+    await put(writing, "a1")
+    await asyncio.to_thread(server.stop)
+    backup = await asyncio.to_thread(shutil.copytree, server.data, server.data.with_name("backup"))
+    await asyncio.to_thread(server.start)
+    after = await put(writing, "a2")
+    async with aclosing(watching.watch("a", Revision(after - 1))) as watch:
+        assert (await anext(watch)).revision == after
+        hearing = asyncio.ensure_future(anext(watch))
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(shutil.rmtree, server.data)
+        backup.rename(server.data)
+        await asyncio.to_thread(server.start)
+        with pytest.raises(Compacted, match="backup"):
+            await hearing
 
 
 async def test_a_dead_endpoint_is_passed_over(server, tmp_path, opened):

@@ -45,6 +45,11 @@ class EtcdServer:
         return f"127.0.0.1:{self._client_port}"
 
     @property
+    def data(self) -> Path:
+        """The folder that a backup, taken while it doesn't run, is a copy of."""
+        return self._directory / "data"
+
+    @property
     def url(self) -> str:
         """The store URL, without TLS files and login."""
         return f"{'etcd' if self._tls is None else 'etcds'}://{self.endpoint}"
@@ -89,7 +94,7 @@ class EtcdServer:
             *("setpriv", "--pdeathsig", "KILL", "--"),
             "etcd",
             f"--name={self._name}",
-            f"--data-dir={self._directory / 'data'}",
+            f"--data-dir={self.data}",
             f"--listen-client-urls={client_url}",
             f"--advertise-client-urls={client_url}",
             f"--listen-peer-urls={self._peer_url}",

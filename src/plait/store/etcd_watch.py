@@ -250,6 +250,16 @@ class EtcdWatches:
             return self._cancelled(watch, response, metadata)
         if response.created:
             watch.refused_login = False
+            if response.header.revision < watch.after:
+                # From a revision of its future this watch would be silent for a long time.
+                self._end(watch)
+                watch.fail(
+                    Compacted(
+                        f"etcd stands at revision {response.header.revision} and {watch.prefix!r} at "
+                        f"{watch.after}: it came back from a backup, take a new snapshot"
+                    )
+                )
+                return True
         watch.receive(response)
         if watch.is_full(self._buffer_bytes):
             self._end(watch)

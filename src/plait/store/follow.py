@@ -3,6 +3,7 @@
 Rule 1: whoever applies `Full` and then every `Changes` in order holds what the store holds.
 Rule 2: a lost store takes nothing back. What was told stands; after the return only what differs is told.
 Rule 3: a snapshot is taken at the start and where the history is gone, never for a short loss.
+Rule 4: a store that came back from a backup counts as one that was away, however fast it came.
 
 A follower remembers keys, not values: what was written after its revision has changed, what it knew and is
 not there any more was removed. So that a thousand of them cost little beside what their callers keep.
@@ -84,8 +85,12 @@ async def follow(store: Store, prefix: str, *, retry: Retry | None = None) -> As
     lost = False
     while True:
         asked_at = clock()
+        knew = follower.revision
         try:
             news = await follower.catch_up()
+            if follower.revision < knew and not lost:
+                lost = True
+                yield Unavailable("the store came back from a backup: what it forgot is told to it again")
             if lost:
                 lost = False
                 yield Available()

@@ -3,11 +3,12 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 import pytest
 
 from plait.lab.stores import FaultyStore
-from plait.store.api import Change, Delete, Put, Revision
+from plait.store.api import Batch, Change, Compacted, Delete, Put, Revision
 from plait.store.follow import Available, Changes, Followed, Full, Retry, Unavailable, follow
 from plait.store.memory import MemoryStore
 
@@ -155,6 +156,38 @@ async def test_a_store_restored_from_a_backup_is_compared_as_a_whole() -> None:
     apply(state, await anext(events))
     assert state == {"a/0": b"old"}
     await events.aclose()
+
+
+async def test_a_store_that_came_back_from_a_backup_unnoticed_counts_as_one_that_was_away() -> None:
+    present, backup = MemoryStore(), MemoryStore()
+    for number in range(5):
+        await present.commit([], [Put(f"a/{number}", b"new")])
+    await backup.commit([], [Put("a/0", b"old")])
+    front = Restored(present)
+    events = follow(front, "a/", retry=at_once())
+    state: dict[str, bytes] = {}
+    apply(state, await anext(events))
+    front.restore(backup)
+    assert isinstance(away := await anext(events), Unavailable)
+    assert "backup" in away.reason
+    assert await anext(events) == Available()
+    apply(state, await anext(events))
+    assert state == {"a/0": b"old"}
+    await events.aclose()
+
+
+class Restored(FaultyStore):
+    """A store that is exchanged for an older one, of which only a watch tells: that its history is gone."""
+
+    def restore(self, backup: MemoryStore) -> None:
+        self._store = backup
+
+    async def watch(self, prefix: str, after: Revision) -> AsyncGenerator[Batch, None]:
+        if (await self._store.get([])).revision < after:
+            raise Compacted("it stands behind you: take a new snapshot")
+        async with aclosing(self._store.watch(prefix, after)) as batches:
+            async for batch in batches:
+                yield batch
 
 
 async def test_it_ends_when_the_store_is_closed(memory, told) -> None:
