@@ -4,10 +4,11 @@
 
 Claim: at least 5 times faster than OVN.
 
-Far ports: they are created as a frontend does it; then 50 hosts that exist in the database alone say that they
-have them (Plait: announced; OVN: bound and up), all at once; and the clock stops when the switches of both real
-hosts have all that follows from them. Local ports: 200 containers on the two hosts, created and plugged in, until all are up.
-Plait on etcd and OVN take turns; every run begins with new labs whose hosts are in 100 networks already.
+Far ports: they are created as a frontend does it; then 50 hosts that exist in the database alone say, all at
+once, that they have them (Plait: announced; OVN: bound and up); and the clock stops when the switches of both
+real hosts have all that follows from them. Local ports: 200 containers on the two hosts, created and plugged
+in, until all are up. Plait on etcd and OVN take turns; every run begins with new labs, whose hosts are in 100
+networks already.
 """
 
 import argparse
