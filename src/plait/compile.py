@@ -110,8 +110,11 @@ class Compiler:
         return owners
 
     def run(self, owners: Iterable[Key]) -> Touched:
-        """Run these owners. Whoever runs all that are affected, in any order and with whatever between, ends
-        at what `compile_all` says."""
+        """Run these owners.
+
+        Whoever runs all that are affected, in any order and with whatever between, ends at what
+        `compile_all` says.
+        """
         touched = Touched(set(), set())
         for owner in owners:
             self._run(owner, touched)

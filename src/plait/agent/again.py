@@ -1,6 +1,4 @@
-"""Connecting to this host's switch again: soon at first, because every millisecond without flows is one
-without packets.
-"""
+"""Connecting to this host's switch again: soon at first, for without flows no packet goes."""
 
 import asyncio
 

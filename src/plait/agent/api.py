@@ -74,8 +74,10 @@ async def listening(path: str | Path, handlers: Mapping[str, Handler]) -> AsyncI
 
 
 async def call(path: str | Path, name: str, /, *, timeout_s: float = CALL_TIMEOUT_S, **args: object) -> Any:
-    """The agent's answer to `name` as plain JSON values. Raises NoAgent, or CallFailed with what the agent
-    says."""
+    """The agent's answer to `name` as plain JSON values.
+
+    Raises NoAgent, or CallFailed with what the agent says.
+    """
     try:
         async with asyncio.timeout(timeout_s):
             line = await _exchange(Path(path), msgspec.json.encode({**args, "call": name}))

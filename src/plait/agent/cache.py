@@ -57,9 +57,7 @@ class DiskView:
         self._rewriting: _Rewriting | None = None
 
     def load(self) -> Mapping[str, bytes]:
-        """What the last run saved, as far as it is whole. Never raises for what the file holds, or for its
-        absence.
-        """
+        """What the last run saved, as far as it is whole; raises for nothing that the file holds or lacks."""
         self.close()
         try:
             return self._open_or_begin_anew()
@@ -68,8 +66,7 @@ class DiskView:
             return {}
 
     def save(self, changes: Iterable[tuple[str, bytes | None]]) -> None:
-        """Keep `changes` (None removes the key): all of them or none. Costs what they weigh, not what the
-        view does."""
+        """Keep `changes` (None removes the key), all or none; costs what they weigh, and not the view."""
         self._owed.update(changes)
         if not self._owed:
             return
@@ -141,8 +138,7 @@ class DiskView:
         self._size += len(frame)
 
     def _rewrite_if_large(self) -> None:
-        """Once it has doubled most of a journal is old values, and rewriting costs no more than writing it
-        did."""
+        """Once a journal has doubled, most of it is old, and rewriting costs no more than writing it did."""
         if self._rewriting is not None:
             if not self._rewriting.thread.is_alive():
                 self._finish(self._rewriting)
@@ -185,8 +181,10 @@ class DiskView:
 
 
 class _Rewriting:
-    """A thread that writes what counts of a journal's first `until` bytes to a new file; `source` is
-    closed by it."""
+    """A thread that writes what counts of a journal's first `until` bytes to a new file.
+
+    It closes `source`.
+    """
 
     def __init__(self, path: Path, source: int, until: int) -> None:
         self.path = path.with_name(path.name + ".new")

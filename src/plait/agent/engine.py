@@ -1,5 +1,4 @@
-"""The heart of the agent: facets in, flows out. Synchronous, one turn a change; tasks around it move the
-bytes.
+"""The heart of the agent: facets in, flows out. Synchronous, one turn a change; tasks move the bytes.
 
 Rule 1: every facet enters through `change`, whoever tells it; nothing else touches view, compiler or switch
 state.

@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterable
 
 
 class Gate:
-    """Opens once, when nothing is awaited any more. What is awaited may name more while the gate is
-    closed.
-    """
+    """Opens once, when nothing is awaited any more; until then what is awaited may name more."""
 
     def __init__(self) -> None:
         self._awaited: set[str] = set()

@@ -1,6 +1,4 @@
-"""What the agent tells about itself over its socket: how it stands, its flows, and whether everything
-agrees.
-"""
+"""What the agent tells of itself over its socket: how it stands, its flows, and whether all agrees."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -103,9 +101,7 @@ class Inspection:
         return {"host": self._engine.view.host, "flows": rows, "groups": groups}
 
     async def audit(self, request: Answer) -> Answer:
-        """Three things that must be equal: what is kept current, what a fresh compile says, what the switch
-        has.
-        """
+        """Three that must be equal: what is kept current, what a fresh compile says, what the switch has."""
         connection = self._programming.connection
         if connection is None:
             raise NotNow("the switch is not connected: see `plait status`")

@@ -1,6 +1,4 @@
-"""Intent comes in: this host's ports, all living hosts, and the networks that the ports are in. Nothing else
-is read.
-"""
+"""Intent comes in: this host's ports, all living hosts, the networks of the ports, and nothing else."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -84,9 +82,7 @@ class IntentFeed:
     async def _follow(
         self, prefix: str, source: str, take: Callable[[Mapping[str, bytes | None], bool], None]
     ) -> None:
-        """Hand over what stands under `prefix`, by the rest of the key; first everything (`True`), then
-        changes.
-        """
+        """Hand over what stands under `prefix`, by the rest of the key; first all (`True`), then changes."""
         async with aclosing(follow(self._store, prefix)) as news:
             async for item in news:
                 match item:

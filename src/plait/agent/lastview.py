@@ -40,9 +40,7 @@ def to_disk(changes: Iterable[Change]) -> Iterator[tuple[str, bytes | None]]:
 
 
 def from_disk(records: Mapping[str, bytes]) -> Iterator[Change]:
-    """The changes that bring a fresh view to where it was; a record that can't be read is left out, and
-    said.
-    """
+    """The changes that bring a fresh view to where it was; what can't be read is left out, and said."""
     for key, value in records.items():
         prefix, _, id = key.partition("/")
         try:

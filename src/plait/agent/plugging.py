@@ -180,9 +180,7 @@ class Plugging:
         self._engine.gate.told(SOURCE)
 
     async def _carry_out(self, vswitch: Vswitch) -> None:
-        """Whenever something changed: the difference between wanted and asked for, in one transaction a
-        kind.
-        """
+        """After every change: the difference between wanted and asked for, in one transaction a kind."""
         await self._engine.gate.opened()
         asked = self._asked = {}
         while True:

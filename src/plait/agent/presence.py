@@ -1,5 +1,4 @@
-"""The host in the store: known for good in `inventory/`, alive under a lease in `host/`, and how it does in
-`health/`.
+"""The host in the store: known in `inventory/`, alive in `host/` under a lease, its state in `health/`.
 
 A lease that is lost (the store was away, this process was stopped for long) is taken anew, with everything
 under it; so is a record that somebody else removed or replaced.

@@ -36,9 +36,7 @@ SHOWN = 3
 
 
 class Programming:
-    """See the module's docstring. `on_state` hears "ok" or what is wrong, `on_confirmed` of every confirmed
-    portion.
-    """
+    """`on_state` hears "ok" or what is wrong, `on_confirmed` of every confirmed portion."""
 
     def __init__(
         self,

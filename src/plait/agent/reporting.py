@@ -57,9 +57,7 @@ class Devices(Protocol):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What is to be told of a port: no status when it is not this host's, no endpoint when it can't be
-    reached.
-    """
+    """What is to be told of a port: no status if it is not this host's, no endpoint if none can reach it."""
 
     status: PortStatus | None
     endpoint: Endpoint | None

@@ -4,9 +4,7 @@ import subprocess
 
 
 def host_is_shutting_down() -> bool:
-    """True when systemd is stopping the machine (systemctl(1), is-system-running); False where there is no
-    systemd.
-    """
+    """Whether systemd is stopping the machine (systemctl(1), is-system-running); False without systemd."""
     try:
         state = subprocess.run(
             ["systemctl", "is-system-running"], capture_output=True, text=True, timeout=2, check=False

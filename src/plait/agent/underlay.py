@@ -124,8 +124,7 @@ async def _ip(*arguments: str, stdin: bytes = b"") -> bytes:
 
 
 def underlay_address(configured: str | None, store: str) -> str:
-    """The address that other hosts send tunnels to: as configured, or the one from which the kernel reaches
-    the store.
+    """Where other hosts send tunnels: the address as configured, or that by which the store is reached.
 
     A store on this machine leaves the default route. Raises OSError with the way out when there is none.
     """

@@ -56,9 +56,7 @@ class ActualFlow(msgspec.Struct, frozen=True, gc=False):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A modification that the switch does not take; kept out of later portions until it is desired
-    differently.
-    """
+    """A modification that the switch does not take; left out until it is desired differently."""
 
     mod: Mod
     reason: str
@@ -177,8 +175,7 @@ class SwitchState:
         self._loosen(keys)
 
     def refused(self, reasons: Mapping[int, str]) -> None:
-        """The switch took nothing of the portion because of these (index -> reason); the rest is tried
-        again.
+        """The switch took nothing of the portion, because of these (index -> reason); try the rest again.
 
         A removal that is refused is not tried again either: what the switch can't even name, it does not
         have.
