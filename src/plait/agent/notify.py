@@ -18,8 +18,7 @@ class Notifier:
         self._watchdog_s = _watchdog_s(environment)
 
     def ready(self, status: str = "") -> None:
-        """The agent has done what it needs to before others may start; may be said again with a new
-        status."""
+        """The agent is ready, so others may start; may be said again, with another status."""
         self._send("READY=1", status)
 
     def status(self, status: str) -> None:
@@ -30,8 +29,7 @@ class Notifier:
         self._send("STOPPING=1", "")
 
     async def run(self) -> None:
-        """Signs of life, for ever, if they are asked for; they come from the event loop, so a stuck loop
-        gives none."""
+        """Signs of life, for ever, if they are asked for; a stuck event loop gives none."""
         while self._address is not None and self._watchdog_s is not None:
             self._send("WATCHDOG=1", "")
             await asyncio.sleep(self._watchdog_s / 2)

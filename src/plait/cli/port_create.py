@@ -7,7 +7,7 @@ import click
 from plait.cli import output
 from plait.cli.complete import names_of
 from plait.cli.rows import Row, port_row
-from plait.cli.session import Progress, Session, shared_options
+from plait.cli.session import Progress, Session, shared_options, wait_options
 from plait.intent import Intent, PortSpec
 from plait.model.entities import PortState
 
@@ -53,10 +53,7 @@ NUMBER = "{n}"
 @click.option(
     "--port-security/--no-port-security", "security", default=True, help="Send only from its own addresses."
 )
-@click.option("--wait", is_flag=True, help="Until the host says that it is up.")
-@click.option(
-    "--timeout", "timeout_s", type=float, default=30, show_default=True, metavar="SECONDS", help="For --wait."
-)
+@wait_options
 @click.pass_obj
 def create(
     session: Session,

@@ -7,7 +7,7 @@ from plait.cli import output
 from plait.cli.complete import names_of
 from plait.cli.port_create import create
 from plait.cli.rows import Row, port_row
-from plait.cli.session import Session, shared_options
+from plait.cli.session import Session, shared_options, wait_options
 from plait.intent import Intent
 from plait.model.entities import Port
 
@@ -78,10 +78,7 @@ def show(session: Session, port: str) -> None:
 @click.option(
     "--port-security/--no-port-security", "security", default=None, help="Send only from its own addresses."
 )
-@click.option("--wait", is_flag=True, help="Until the host says that it is up.")
-@click.option(
-    "--timeout", "timeout_s", type=float, default=30, show_default=True, metavar="SECONDS", help="For --wait."
-)
+@wait_options
 @click.pass_obj
 def set_(
     session: Session,

@@ -139,6 +139,21 @@ def socket_option(command: Command) -> Command:
     )(command)
 
 
+def wait_options(command: Command) -> Command:
+    """`--wait` and `--timeout`, for what a host has to carry out."""
+    timeout = click.option(
+        "--timeout",
+        "timeout_s",
+        type=float,
+        default=30,
+        show_default=True,
+        metavar="SECONDS",
+        help="For --wait.",
+    )
+    wait = click.option("--wait", is_flag=True, help="Until the host says that it is up.")
+    return wait(timeout(command))
+
+
 def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
     """An option whose value goes to the session."""
 
