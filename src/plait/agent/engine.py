@@ -27,7 +27,10 @@ Remember = Callable[[Iterable[Change]], None]
 
 
 class Engine:
-    """See the module's docstring. `remember` gets every change that entered, for the disk."""
+    """See the module's docstring. `remember` gets every change that entered, for the disk.
+
+    `changes` rises with every call of `change`: whoever looks twice sees whether the view stood still.
+    """
 
     def __init__(self, host: str, remember: Remember = lambda _: None) -> None:
         self.view = View(host)
@@ -35,6 +38,7 @@ class Engine:
         self.switch = SwitchState(self.compiler.flows, self.compiler.groups)
         self.gate = Gate()
         self.work = asyncio.Event()
+        self.changes = 0
         self.heard_at: dict[str, float] = {}
         self._remember = remember
         self._watchers: list[Callable[[set[Key]], None]] = []
@@ -51,6 +55,7 @@ class Engine:
         changes = [*(changes := list(changes)), *self._ended_subscriptions(changes)]
         for change in changes:
             self._note_time(change)
+        self.changes += 1
         dirty = self.view.apply(changes)
         numbers = self._number_groups(dirty)
         dirty |= self.view.apply(numbers)

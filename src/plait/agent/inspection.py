@@ -1,15 +1,16 @@
 """What the agent tells of itself over its socket: how it stands, its flows, and whether all agrees."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from plait.agent.api import Handler, NotNow
-from plait.agent.engine import Engine
+from plait.agent.engine import PORTION, Engine
 from plait.agent.presence import Presence
 from plait.agent.programming import Programming, actual
 from plait.agent.reporting import Reporting
 from plait.apps import APP_NAMES
-from plait.compile import FlowEntry, app_of, compile_all
+from plait.compile import Compiler, FlowEntry, app_of, compile_all
 from plait.flows.flow import Flow, Group
 from plait.flows.pipeline import table_name
 from plait.model.entities import Endpoint, LiveHost, Network, Port
@@ -17,6 +18,8 @@ from plait.model.view import Attachment
 from plait.net.appctl import AppctlError, appctl
 from plait.net.stream import Unreachable
 from plait.wire.openflow.text import instructions_text, match_text
+
+_PATIENT_ATTEMPTS = 3
 
 Answer = dict[str, Any]
 
@@ -105,7 +108,7 @@ class Inspection:
         connection = self._programming.connection
         if connection is None:
             raise NotNow("the switch is not connected: see `plait status`")
-        fresh = compile_all(self._engine.view)
+        fresh = await self._compiled_afresh()
         has = {flow.key: flow for flow in map(actual, await connection.dump_flows())}
         has_groups = {
             group.group_id: Group(group.group_id, group.type, group.buckets)
@@ -145,6 +148,20 @@ class Inspection:
             "pending": self._engine.switch.pending + self._engine.behind,
             "differences": differences,
         }
+
+    async def _compiled_afresh(self) -> Compiler:
+        """By portions, so that the agent goes on meanwhile; at once, where the view does not stand still."""
+        view = self._engine.view
+        for _ in range(_PATIENT_ATTEMPTS):
+            changes = self._engine.changes
+            fresh = Compiler(view)
+            owners = fresh.owners()
+            for start in range(0, len(owners), PORTION):
+                fresh.run(owners[start : start + PORTION])
+                await asyncio.sleep(0)
+            if self._engine.changes == changes:
+                return fresh
+        return compile_all(view)
 
     async def ofproto_trace(self, request: Answer) -> Answer:
         """`ofproto/trace` of the switch for a flow in ovs-ofctl's syntax; from `port` (an id) if given."""
