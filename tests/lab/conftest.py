@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from types import FrameType
@@ -14,7 +15,9 @@ from plait.intent import NotFound
 from plait.lab.capture import Capture
 from plait.lab.endpoint import Endpoint
 from plait.lab.errors import LabError, require
+from plait.lab.host import LabHost
 from plait.lab.lab import Lab
+from plait.lab.waiting import wait_until
 from plait.model.entities import Network, Transport
 
 _HERE = Path(__file__).parent
@@ -118,9 +121,18 @@ def endpoint(lab: Lab, network: MakeNetwork) -> Iterator[MakeEndpoint]:
 
     def make(network: Network, host: str, **options: object) -> Endpoint:
         name = f"e{next(_numbers)}"
-        made.append(lab.endpoint(name, network=network.id, host=host, **options))  # type: ignore[arg-type]
-        return made[-1]
+        end = lab.endpoint(name, network=network.id, host=host, **options)  # type: ignore[arg-type]
+        made.append(end)
+        # Up is what its own host says; that the others know it too follows a moment later.
+        others = [other for other in made if other.record.network == network.id]
+        for one, place in [(end, other.host) for other in others] + [(other, end.host) for other in others]:
+            wait_until(partial(_knows, place, one.mac), f"{place.name} knows {one.name}")
+        return end
 
     yield make
     for each in made:
         each.delete()
+
+
+def _knows(host: LabHost, mac: str) -> bool:
+    return f"dl_dst={mac}" in host.switch.ofctl("dump-flows", "br-int", "table=30")

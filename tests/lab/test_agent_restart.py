@@ -47,7 +47,7 @@ def test_an_agent_that_ends_and_starts_again_loses_no_packet_and_sends_no_flow_m
     lab.wait_ready(AGENT)
     assert pings.wait_answered(1000)
     assert all(stream.wait_received(1 << 18) for stream in streams)
-    report = pings.stop()
+    report = pings.stop(wait_s=10)
     assert report.lost == 0, report
     assert all(stream.stop().whole for stream in streams)
     assert [watch.stop() for watch in watches] == [[], [], []]

@@ -74,6 +74,22 @@ def test_pings_tcp_and_udp_cross_a_tunnel_made_by_hand_and_the_capture_sees_them
         assert seen.unwanted > 0
 
 
+def test_nobody_but_the_bridge_answers_for_the_underlay_address(bare: Lab) -> None:
+    asker, owner = bare.hosts.values()
+    end = bare.plain_endpoint("end", owner.name, mac=MACS[0], addresses=("10.0.0.1/24",))
+    mac = owner.run("cat", "/sys/class/net/br-ex/address").strip()
+    asker.run("ping", "-c", "1", "-W", "5", owner.address)
+    for _ in range(5):
+        asker.run("ip", "neigh", "flush", "dev", "br-ex")
+        with Wire(asker.namespace, "underlay") as wire:
+            asker.run("ping", "-c", "1", "-W", "5", owner.address)
+            seen = wire.until(lambda frame: frame[23:24] == b"\x01")
+        answers = [frame for frame in seen if frame[12:14] == b"\x08\x06" and frame[20:22] == b"\x00\x02"]
+        assert {frame[6:12].hex(":") for frame in answers} == {mac}
+    end.exec("ip", "route", "add", "172.16.0.0/24", "dev", "eth0")
+    assert not end.reaches(owner.address)
+
+
 def test_hosts_reach_each_other_over_an_ipv6_underlay_too() -> None:
     with Lab.up(f"t{os.getpid()}-v6", hosts=2, v6_underlay=True, underlay_mtu_bytes=9000) as lab:
         one, two = _connect(lab)

@@ -55,7 +55,7 @@ def test_a_minute_without_the_store_loses_no_packet_through_restarts_of_an_agent
     cluster.storage.start()
     cluster.wait_ready(*cluster.hosts)
     assert pings.wait_answered(int(3 * LEASE_TTL_S / 0.001), timeout_s=60)
-    report = pings.stop()
+    report = pings.stop(wait_s=10)
     assert report.lost == 0, report
     assert report.sent > OUTAGE_S / 0.001 / 2
     assert stream.stop().whole

@@ -232,7 +232,8 @@ class Endpoint:
         netns.configure(
             self.host.namespace, {f"ipv6/conf/{self.device}/disable_ipv6": 1}, checksums_off=[self.device]
         )
-        netns.ip_batch([f"link set {self.device} up"], namespace=self.host.namespace)
+        # Nor is the host's kernel to answer the container's ARP, with addresses of other devices.
+        netns.ip_batch([f"link set {self.device} arp off up"], namespace=self.host.namespace)
 
     def _remember(self, record: Record) -> None:
         self.record = record

@@ -49,4 +49,6 @@ def _join(hosts: Sequence[LabHost], *, settings: Settings) -> None:
     )
     for host in hosts:
         netns.configure(host.namespace, quiet, checksums_off=[UNDERLAY_LINK])
-        netns.ip_batch(["link set lo up", f"link set {UNDERLAY_LINK} up"], namespace=host.namespace)
+        # The switch takes frames from the link, but so does the kernel, which would answer for the bridge
+        # with the MAC of the link; who believed that would send tunnels past the switch.
+        netns.ip_batch(["link set lo up", f"link set {UNDERLAY_LINK} arp off up"], namespace=host.namespace)
