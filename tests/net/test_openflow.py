@@ -156,6 +156,21 @@ async def test_flows_are_found_by_cookie_and_table(bridge: Bridge) -> None:
     assert (await switch.count_flows(table=5)).n_flows == 2
 
 
+@pytest.mark.parametrize("expected", [0, 30_000])
+async def test_many_flows_come_in_parts_each_once_whatever_was_expected(
+    bridge: Bridge, expected: int
+) -> None:
+    switch = await bridge.connect()
+    cookies = [0, 0x504C << 48 | 0xFFF, *range(7, 100)]
+    await switch.commit(
+        [FlowMod(FlowCommand.ADD, 3, priority, cookie) for priority, cookie in enumerate(cookies, 1)]
+    )
+
+    flows = await switch.dump_many_flows(expected)
+
+    assert sorted((flow.priority, flow.cookie) for flow in flows) == list(enumerate(cookies, 1))
+
+
 async def test_ten_thousand_flows_come_back_as_they_were_sent(bridge: Bridge) -> None:
     switch = await bridge.connect()
     mods = [flow(100, apply(output(1)), eth_type=0x0800, ipv4_dst=i) for i in range(10_000)]

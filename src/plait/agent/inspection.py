@@ -84,7 +84,7 @@ class Inspection:
         connection = self._programming.connection
         counters = {}
         if connection is not None:
-            for stats in await connection.dump_flows():
+            for stats in await connection.dump_many_flows(len(self._engine.compiler.flows)):
                 counters[actual(stats).key] = (stats.n_packets, stats.n_bytes)
         rows = []
         for key, entry in sorted(self._engine.compiler.flows.items()):
@@ -109,7 +109,8 @@ class Inspection:
         if connection is None:
             raise NotNow("the switch is not connected: see `plait status`")
         fresh = await self._compiled_afresh()
-        has = {flow.key: flow for flow in map(actual, await connection.dump_flows())}
+        stats = await connection.dump_many_flows(len(self._engine.compiler.flows))
+        has = {flow.key: flow for flow in map(actual, stats)}
         has_groups = {
             group.group_id: Group(group.group_id, group.type, group.buckets)
             for group in await connection.dump_groups()

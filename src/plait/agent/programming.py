@@ -118,7 +118,8 @@ class Programming:
         # known: it is heard again afterwards.
         self._since_dump = []
         try:
-            flows = [actual(stats) for stats in await connection.dump_flows()]
+            expected = len(self._engine.compiler.flows)
+            flows = [actual(stats) for stats in await connection.dump_many_flows(expected)]
             groups = [
                 Group(group.group_id, group.type, group.buckets) for group in await connection.dump_groups()
             ]
