@@ -1,6 +1,6 @@
 """What packets notice when a part dies and comes back.
 
-    bench/run restart [--scales 1000,10000] [--runs 5] [--outage 60] [--without-ovn]
+    bench/run restart [--scales 1000,10000] [--runs 5,3] [--outage 60] [--without-ovn]
 
 Claim: an agent that is killed (SIGKILL) and started again loses no packet, resets no connection and sends no
 flow-mod, whatever the number of background ports; a store that is away for 60 s is not noticed either.
@@ -126,14 +126,16 @@ def outage(record: Record, contender: Plait, ends: Ends, ports: int, outage_s: f
         record.add(what, [value], who=contender.name, at=at, unit="s" if "seconds" in what else "", goal=goal)
 
 
-def measure(record: Record, contenders: Sequence[Contender], scales: Sequence[int], runs: int) -> list[Ends]:
+def measure(
+    record: Record, contenders: Sequence[Contender], scales: Sequence[int], runs: Sequence[int]
+) -> list[Ends]:
     ends = [ends_of(contender) for contender in contenders]
-    for scale in scales:
+    for scale, times in zip(scales, runs, strict=True):
         for contender in contenders:
             contender.grow(scale)
         for kill in (agent_restart, agent_restart_watched, switch_restart):
             took: list[list[dict[str, float]]] = [[] for _ in contenders]
-            for _ in range(runs):
+            for _ in range(1 if kill is agent_restart_watched else times):
                 for contender, of_contender, each in zip(contenders, ends, took, strict=True):
                     each.append(kill(contender, of_contender))
                     contender.confirmed(scale)
@@ -158,7 +160,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--scales", default="1000,10000", help="background ports, rising")
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", default="5,3", help="one number for each scale")
     parser.add_argument("--outage", type=float, default=60, help="seconds without the store; 0: leave it out")
     parser.add_argument("--without-ovn", action="store_true")
     options = parser.parse_args()
@@ -173,7 +175,8 @@ def main() -> None:
             for monitor_all in (False, True):
                 name = f"b{os.getpid()}-ovn{'-all' if monitor_all else ''}"
                 contenders.append(stack.enter_context(ovn(name, monitor_all=monitor_all)))
-        ends = measure(record, contenders, scales, options.runs)
+        runs = [int(number) for number in options.runs.split(",")]
+        ends = measure(record, contenders, scales, runs)
         if options.outage:
             outage(record, ours, ends[0], scales[-1], options.outage)
 
