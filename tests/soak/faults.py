@@ -11,6 +11,8 @@ from contextlib import suppress
 from plait.lab.errors import CommandError, LabError
 from plait.lab.host import LabHost
 from plait.lab.lab import Lab
+from plait.lab.switch import run
+from plait.store import keys
 
 AGENT: dict[str, str | int | float | bool] = {"lease_ttl_s": 3, "reach_grace_s": 6, "stopped_ttl_s": 600}
 
@@ -36,6 +38,7 @@ class Faults:
             "restart both": self._restart_both,
             "kill store": self._kill_store,
             "stop store": self._stop_store,
+            "compact store": lambda host: self._compact(),
             "delete flows": lambda host: self._ofctl(host, "del-flows"),
             "delete groups and flows": self._delete_groups_and_flows,
             "add a flow": lambda host: self._ofctl(host, "add-flow", "table=5,priority=7,ip,actions=drop"),
@@ -98,6 +101,13 @@ class Faults:
 
     def _stop_store(self, host: LabHost) -> None:
         self._kill_store(host, signal.SIGTERM)
+
+    def _compact(self) -> None:
+        """Etcd forgets all history."""
+        if "store" not in self._lasting:
+            revision = self._lab.frontend.run(lambda intent: intent.store.get([keys.ROOT])).revision
+            endpoint = self._lab.settings.store_url.removeprefix("etcd://")
+            run(("etcdctl", f"--endpoints={endpoint}", "compact", str(revision)), env={"ETCDCTL_API": "3"})
 
     def _ofctl(self, host: LabHost, command: str, *arguments: str) -> None:
         host.switch.ofctl(command, "br-int", *arguments)

@@ -179,14 +179,15 @@ class Reporting:
         except (ReachUnavailable, StoreError):
             self._is_memory_doubted = True
             raise
-        told = {}
+        told: dict[str, PortStatus] = {}
         for key, item in snapshot.items.items():
+            id = key.removeprefix(prefix)
             try:
-                told[key.removeprefix(prefix)] = codec.decode(PortStatus, item.value)
+                told[id] = codec.decode(PortStatus, item.value)
             except Invalid as error:
-                log.warning(
-                    "status record is unreadable and will be written anew", key=key, reason=str(error)
-                )
+                log.warning("status record is unreadable, writing it anew", key=key, reason=str(error))
+                # Whatever is true of the port, it differs from this.
+                told[id] = PortStatus(port=id, host=self._engine.view.host, state=PortState.ERROR)
         self.look_at_all()
         self._told = told
         self._announced = {endpoint.port: endpoint for endpoint in announced.values()}

@@ -240,6 +240,18 @@ async def test_after_a_restart_nothing_is_written_again_and_what_is_no_longer_tr
         assert world.store.count("commit") > commits
 
 
+async def test_a_status_that_cannot_be_read_is_written_anew_or_removed_with_its_port() -> None:
+    world = World()
+    nonsense = [Put(keys.status("h1", id), b"nonsense") for id in ("p", "gone")]
+    await world.memory.commit([], nonsense)
+    async with world.running():
+        await world.bind("p")
+        world.confirm()
+        await turns(lambda: set(world.reporting._told) == {"p"} and not world.reporting._telling)
+        await world.until("p", PortState.UP, is_announced=True)
+        assert await world.status("gone") is None
+
+
 async def test_what_a_store_lost_that_came_back_from_a_backup_is_told_again() -> None:
     world = World()
     async with world.running():
