@@ -124,7 +124,8 @@ def endpoint(lab: Lab, network: MakeNetwork) -> Iterator[MakeEndpoint]:
         end = lab.endpoint(name, network=network.id, host=host, **options)  # type: ignore[arg-type]
         made.append(end)
         # Up is what its own host says; that the others know it too follows a moment later.
-        others = [other for other in made if other.record.network == network.id]
+        ports = {port.id for port in lab.frontend.run(lambda intent: intent.ports.list(network=network.id))}
+        others = [other for other in made if other.record.port in ports]
         for one, place in [(end, other.host) for other in others] + [(other, end.host) for other in others]:
             wait_until(partial(_knows, place, one.mac), f"{place.name} knows {one.name}")
         return end
