@@ -1,6 +1,7 @@
 """What packets notice when a part dies and comes back.
 
-    bench/run restart [--scales 1000,10000] [--runs 5,3] [--outage 60] [--without-ovn]
+    bench/run restart [--scales 1000,10000] [--runs 5,3] [--outage 60] [--stores etcd,sqlite]
+        [--without-ovn]
 
 Claim: an agent that is killed (SIGKILL) and started again loses no packet, resets no connection and sends no
 flow-mod, whatever the number of background ports; a store that is away for 60 s is not noticed either.
@@ -162,6 +163,7 @@ def main() -> None:
     parser.add_argument("--scales", default="1000,10000", help="background ports, rising")
     parser.add_argument("--runs", default="5,3", help="one number for each scale")
     parser.add_argument("--outage", type=float, default=60, help="seconds without the store; 0: leave it out")
+    parser.add_argument("--stores", default="etcd,sqlite")
     parser.add_argument("--without-ovn", action="store_true")
     options = parser.parse_args()
     record = Record("restart")
@@ -169,16 +171,19 @@ def main() -> None:
         print(f"without OVN: {lack}", file=sys.stderr)
     scales = [int(scale) for scale in options.scales.split(",")]
     with ExitStack() as stack:
-        ours = stack.enter_context(plait(f"b{os.getpid()}-plait", "etcd"))
-        contenders: list[Contender] = [ours]
+        ours = [
+            stack.enter_context(plait(f"b{os.getpid()}-{store}", store))
+            for store in options.stores.split(",")
+        ]
+        contenders: list[Contender] = [*ours]
         if not (lack or options.without_ovn):
             for monitor_all in (False, True):
                 name = f"b{os.getpid()}-ovn{'-all' if monitor_all else ''}"
                 contenders.append(stack.enter_context(ovn(name, monitor_all=monitor_all)))
         runs = [int(number) for number in options.runs.split(",")]
         ends = measure(record, contenders, scales, runs)
-        if options.outage:
-            outage(record, ours, ends[0], scales[-1], options.outage)
+        if options.outage and "etcd" in ours[0].name:
+            outage(record, ours[0], ends[0], scales[-1], options.outage)
 
 
 if __name__ == "__main__":
