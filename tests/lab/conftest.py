@@ -89,7 +89,15 @@ def lab() -> Iterator[Lab]:
     """Three hosts with agents, shared by all tests that leave it as they found it."""
     with Lab.up(lab_name(), hosts=3) as lab:
         lab.start_agents()
+        # Tunnels learn their next hops without a packet for them, a moment after the agents met.
+        for host in lab.hosts.values():
+            others = {other.address for other in lab.hosts.values() if other is not host}
+            wait_until(partial(_are_next_hops, host, others), f"{host.name} knows where the others are")
         yield lab
+
+
+def _are_next_hops(host: LabHost, addresses: set[str]) -> bool:
+    return addresses <= set(host.switch.appctl("tnl/neigh/show").split())
 
 
 @pytest.fixture(scope="session")
