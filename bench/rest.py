@@ -32,6 +32,8 @@ REST_PERCENT = 0.5
 FOREIGN = 200
 LEASE_TTL_S = 300
 """So long that no sign of life falls into a window."""
+KEEP_ALIVE_BYTES = 17
+"""The answer to a ping (RFC 9113 section 6.7), of which etcd's connection has one in 10 s: no message of it."""
 PARTS = ("h1/agent", "h1/ovn-controller", "h1/ovs-vswitchd", "northd", "ovsdb-sb", "etcd")
 
 
@@ -100,7 +102,8 @@ def interest(record: Record, contender: Plait) -> None:
         busy = with_changes[place] - before[place]
         idle = after[place] - with_changes[place]
         at = f"{2 * FOREIGN} foreign changes in {took_s:.1f} s"
-        goal = at_most(0) if what in ("bytes received", "reads") else None
+        limit = {"bytes received": KEEP_ALIVE_BYTES, "reads": 0}.get(what)
+        goal = None if limit is None else at_most(limit)
         record.add(f"interest: {what}", [busy], who=contender.name, at=at, unit=unit, goal=goal)
         record.add(f"interest: {what}, same time without", [idle], who=contender.name, at=at, unit=unit)
     # The meters see what there is to see: one change that is the host's business.
