@@ -203,7 +203,13 @@ class Plugging:
     async def _plug(
         self, vswitch: Vswitch, wanted: Mapping[str, PlugRequest], asked: dict[str, PlugRequest]
     ) -> None:
-        fresh = [request for id, request in wanted.items() if asked.get(id) != request]
+        # A port whose MTU is not known yet waits: to change it later is another reconfiguration of the
+        # switch, which loses packets of a port that was up for a moment.
+        fresh = [
+            request
+            for id, request in wanted.items()
+            if asked.get(id) != request and (request.mtu_bytes is not None or id in asked)
+        ]
         if not fresh:
             return
         asked.update((request.port_id, request) for request in fresh)

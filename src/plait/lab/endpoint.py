@@ -19,6 +19,7 @@ from plait.lab.errors import CommandError, LabError
 from plait.lab.host import LabHost
 from plait.lab.pinger import Pinger, PingReport
 from plait.lab.switch import run
+from plait.lab.waiting import wait_until
 from plait.model import checks
 from plait.model.entities import Port, PortStatus
 
@@ -146,6 +147,10 @@ class Endpoint:
             ],
             namespace=self.namespace,
         )
+        # A link drops what is sent between its getting a carrier and the kernel's noticing: a first ping
+        # would be lost.
+        link = ("ip", "-n", self.host.namespace, "-br", "link", "show", self.device)
+        wait_until(lambda: " UP " in run(link), f"{self.device} has a carrier")
         self._remember(msgspec.structs.replace(self.record, plug=plug))
 
     def relink(self, host: LabHost) -> None:
