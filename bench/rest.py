@@ -33,7 +33,7 @@ FOREIGN = 200
 LEASE_TTL_S = 300
 """So long that no sign of life falls into a window."""
 KEEP_ALIVE_BYTES = 17
-"""The answer to a ping (RFC 9113 section 6.7), of which etcd's connection has one in 10 s: no message of it."""
+"""The answer to a ping (RFC 9113 section 6.7); etcd's connection has one in 10 s."""
 PARTS = ("h1/agent", "h1/ovn-controller", "h1/ovs-vswitchd", "northd", "ovsdb-sb", "etcd")
 
 
