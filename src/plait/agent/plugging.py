@@ -16,6 +16,7 @@ from plait.agent.engine import Engine
 from plait.model.entities import Network, Port, Transport
 from plait.model.view import Attachment, Change, Key, Tunnels
 from plait.net.ovsdb import ConnectionLost
+from plait.net.sealing import seal
 from plait.net.stream import TlsFiles, Unreachable
 from plait.net.vswitch import (
     BridgeInfo,
@@ -30,6 +31,7 @@ from plait.net.vswitch import (
     UnderlayUnusable,
     Vswitch,
 )
+from plait.net.vswitch.types import USERSPACE
 from plait.wire.ovsdb.operations import OvsdbError
 
 log = structlog.get_logger("plait.switch")
@@ -75,6 +77,8 @@ class Plugging:
         self._all_dirty = True
         self._asked: dict[str, PlugRequest] = {}
         self._refused: dict[str, str] = {}
+        self._unsealed: set[str] = set()
+        self._is_userspace = False
         self._broken: dict[str, InterfaceProblem] = {}
         engine.gate.wait_for(SOURCE)
         engine.on_dirty(self._look)
@@ -110,6 +114,7 @@ class Plugging:
 
     async def _serve(self, vswitch: Vswitch, again: Again) -> None:
         bridge = await vswitch.ensure_bridge(self._config)
+        self._is_userspace = bridge.datapath_type == USERSPACE
         self._on_underlay(vswitch.underlay(self._underlay_address), bridge)
         self._on_state("ok")
         again.connected()
@@ -158,6 +163,9 @@ class Plugging:
                 self._dirty.add(id)
                 self._wake.set()
         changes += [Change(Attachment, a.port_id, Attachment(a.port_id, a.ofport)) for a in change.attached]
+        if change.attached:
+            self._unsealed.update(a.device for a in change.attached)
+            self._wake.set()
         if change.tunnel_ofports is not None:
             changes.append(Change(Tunnels, "", Tunnels(tuple(sorted(change.tunnel_ofports.items())))))
         if change.released and self._refused:
@@ -198,6 +206,7 @@ class Plugging:
                 self._refused.pop(id, None)
             if gone:
                 await vswitch.unplug(gone)
+            await self._seal()
             await self._plug(vswitch, wanted, asked)
 
     async def _plug(
@@ -213,6 +222,8 @@ class Plugging:
         if not fresh:
             return
         asked.update((request.port_id, request) for request in fresh)
+        self._unsealed.update(request.device for request in fresh)
+        await self._seal()
         failures = await vswitch.plug(fresh)
         for failure in failures:
             reason = f"device {failure.device}: {failure.reason}"
@@ -226,6 +237,16 @@ class Plugging:
                 self._refused.pop(request.port_id, None)
         if failed:
             self._engine.look_again({Key("port", id) for id in failed})
+
+    async def _seal(self) -> None:
+        """Before a device is plugged in, and when one has come by itself: the host's kernel takes nothing
+        from it.
+        """
+        devices, self._unsealed = self._unsealed, set()
+        if not devices or not self._is_userspace:
+            return
+        for device, reason in (await asyncio.to_thread(seal, devices)).items():
+            log.error("device is not sealed, its endpoint may reach this host", device=device, reason=reason)
 
     def _wanted(self, id: str) -> PlugRequest | None:
         """An own port that names a device; its MTU waits until the network is known."""
