@@ -1,4 +1,4 @@
-"""Figures: measured values with what they are of, and whether their median meets the goal."""
+"""Figures: measured values with what they are of, and whether they meet the goal."""
 
 import statistics
 from collections.abc import Sequence
@@ -44,7 +44,10 @@ class Figure:
 
     @property
     def is_met(self) -> bool | None:
-        return None if self.goal is None else self.goal.met_by(self.median)
+        """The median counts; where the goal is none at all, the worst."""
+        if self.goal is None:
+            return None
+        return self.goal.met_by(max(self.values) if self.goal.limit == 0 else self.median)
 
     @property
     def verdict(self) -> str:
