@@ -1,5 +1,6 @@
 """The store on an etcd cluster (3.4 or newer), over its v3 gRPC API."""
 
+import asyncio
 import math
 from collections.abc import AsyncGenerator, Sequence
 from typing import assert_never
@@ -40,7 +41,10 @@ from plait.store.limits import check_commit, check_get, check_ttl
 TIMEOUT_S = 5.0
 """How long a request may take, with every endpoint tried, before the store counts as unavailable."""
 
-_PAGE_KEYS = 5000
+_PAGE_KEYS = 500
+_PAGES_AT_ONCE = 2
+"""Snapshots are read in small pages, few at a time, however many networks ask at once: a burst of megabytes
+overflows the queues of a userspace switch that carries tenants' packets over the same link."""
 
 
 class EtcdStore:
@@ -61,6 +65,7 @@ class EtcdStore:
         buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
         self._client = EtcdClient(endpoints, tls=tls, login=login, timeout_s=timeout_s)
+        self._reading = asyncio.Semaphore(_PAGES_AT_ONCE)
         self._watches = EtcdWatches(self._client, patience_s=patience_s, buffer_bytes=buffer_bytes)
         self._closed = False
 
@@ -159,7 +164,8 @@ class EtcdStore:
         revision = 0
         while True:
             request = pb.RangeRequest(key=key, range_end=range_end, limit=_PAGE_KEYS, revision=revision)
-            page = await self._client.ask(RANGE, request)
+            async with self._reading:
+                page = await self._client.ask(RANGE, request)
             revision = revision or page.header.revision
             items.update((text(kv.key), _item(kv)) for kv in page.kvs)
             if not page.more:
