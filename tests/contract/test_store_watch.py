@@ -69,14 +69,19 @@ async def test_a_watch_that_has_much_to_catch_up_with_is_told_whole_commits(stor
     assert told == 30 * 90
 
 
-async def test_a_watch_after_a_revision_to_come_waits_for_it(store, root):
+async def test_a_watch_after_a_revision_to_come_tells_nothing_before_it(store, root):
+    """It waits, or says `Compacted`, as a store does that takes itself for one restored from a backup."""
     now = (await store.snapshot(root)).revision
     async with aclosing(store.watch(root, Revision(now + 2))) as watch:
         first = asyncio.ensure_future(anext(watch))
         await put(store, root + "early-1")
         await put(store, root + "early-2")
         wanted = await put(store, root + "wanted")
-        assert await first == Batch(wanted, (Change(root + "wanted", b"v"),))
+        try:
+            told = await first
+        except Compacted:
+            return
+        assert told == Batch(wanted, (Change(root + "wanted", b"v"),))
 
 
 async def test_a_watch_hears_of_commits_of_other_clients(engine, root):

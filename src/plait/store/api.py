@@ -144,8 +144,9 @@ class Store(Protocol):
 
         Survives a short loss of the server by itself, from where it stood. Raises `Compacted` when the
         history it would need is gone: a slow reader is never buffered for without bound, it reads on from the
-        history, while there is one. Raises `StoreUnavailable` when the server stays away; ends when the store
-        is closed. Leave it by `contextlib.aclosing` (or aclose), which frees everything at once.
+        history, while there is one. May raise it, too, for a revision that the store has not reached, since
+        such a store came back from a backup. Raises `StoreUnavailable` when the server stays away; ends when
+        the store is closed. Leave it by `contextlib.aclosing` (or aclose), which frees everything at once.
         """
         ...
 
