@@ -13,6 +13,7 @@ import structlog
 
 from plait.agent.again import Again
 from plait.agent.engine import Engine
+from plait.agent.together import until_one_ends
 from plait.model.entities import Network, Port, Transport
 from plait.model.view import Attachment, Change, Key, Tunnels
 from plait.net.ovsdb import ConnectionLost
@@ -122,17 +123,7 @@ class Plugging:
         # Everything is asked for again: what stands already costs nothing.
         self._all_dirty = True
         self._wake.set()
-        hearing = asyncio.create_task(self._hear(vswitch), name="switch database")
-        wishing = asyncio.create_task(self._carry_out(vswitch), name="plugging")
-        try:
-            await asyncio.wait((hearing, wishing), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            hearing.cancel()
-            wishing.cancel()
-            outcomes = await asyncio.gather(hearing, wishing, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, Exception):
-                raise outcome
+        await until_one_ends(self._hear(vswitch), self._carry_out(vswitch))
 
     async def _hear(self, vswitch: Vswitch) -> None:
         """Until the connection, the bridge or a tunnel is gone."""

@@ -10,7 +10,6 @@ nothing.
 Rule 2: a portion is confirmed by the switch before it counts.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -18,6 +17,7 @@ import structlog
 from plait.agent.again import Again
 from plait.agent.engine import Engine
 from plait.agent.punts import Punts
+from plait.agent.together import until_one_ends
 from plait.flows.flow import Flow, Group, flow_key
 from plait.flows.pipeline import table_name
 from plait.flows.punt import METERS
@@ -86,17 +86,7 @@ class Programming:
     async def _serve(self, connection: OpenFlowConnection) -> None:
         await connection.monitor()
         self._dump_wanted = True
-        listening = asyncio.create_task(self._listen(connection), name="openflow events")
-        programming = asyncio.create_task(self._program(connection), name="openflow programming")
-        try:
-            await asyncio.wait((listening, programming), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            listening.cancel()
-            programming.cancel()
-            outcomes = await asyncio.gather(listening, programming, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, Exception):
-                raise outcome
+        await until_one_ends(self._listen(connection), self._program(connection))
 
     async def _program(self, connection: OpenFlowConnection) -> None:
         while True:
