@@ -8,6 +8,7 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
 _DEVICE = re.compile(r"[^\s/:]{1,15}\Z")
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\Z")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
 
 
@@ -68,6 +69,13 @@ def prefix(value: str) -> IPNetwork:
         if "host bits" in str(error):
             way_out = f"did you mean {ipaddress.ip_network(value, strict=False)}?"
         raise Invalid(f"prefix {value!r} is not a subnet: {way_out}") from None
+
+
+def domain(value: str) -> str:
+    """A domain name: labels of 1 to 63 letters, digits and '-', 253 characters at most (RFC 1035, 2.3.1)."""
+    if len(value) > 253 or not all(_LABEL.match(label) for label in value.split(".")):
+        raise Invalid(f"domain {value!r} is not a domain name: write it like example.com")
+    return value
 
 
 def multicast(value: str) -> IPAddress:

@@ -16,6 +16,8 @@ DEFAULT_PROJECT = "default"
 MIN_MTU_BYTES = 576
 MAX_MTU_BYTES = 65535
 MAX_VNI = 0xFFFFFF
+MIN_LEASE_S = 60
+MAX_LEASE_S = 0x7FFFFFFF
 
 
 class Transport(StrEnum):
@@ -67,8 +69,61 @@ class Network(Entity, frozen=True, kw_only=True, gc=False):
         check_mtu(self.mtu_bytes)
 
 
+class Ipv6Mode(StrEnum):
+    """How endpoints of an IPv6 subnet get their address: by DHCPv6 (`stateful`), by themselves from the
+    advertised prefix (`stateless`: the rest by DHCPv6; `slaac`: all by advertisements), or not at all."""
+
+    STATEFUL = "stateful"
+    STATELESS = "stateless"
+    SLAAC = "slaac"
+    OFF = "off"
+
+    @property
+    def is_autonomous(self) -> bool:
+        """Whether an endpoint's address follows from its MAC (RFC 4862)."""
+        return self in (Ipv6Mode.STATELESS, Ipv6Mode.SLAAC)
+
+
+class DhcpOption(msgspec.Struct, frozen=True, gc=False):
+    """A DHCP (version 4) or DHCPv6 (version 6) option: its code and its data as hex digits."""
+
+    version: int
+    code: int
+    data: str
+
+    def __post_init__(self) -> None:
+        last = 254 if self.version == 4 else 65535
+        if self.version not in (4, 6) or not 1 <= self.code <= last:
+            raise Invalid(
+                f"DHCP option {self.code} of version {self.version} does not exist: choose 1 to {last}"
+            )
+        try:
+            size = len(bytes.fromhex(self.data))
+        except ValueError:
+            raise Invalid(
+                f"DHCP option {self.code}: {self.data!r} is not hex: write it like 0a000001"
+            ) from None
+        if size > 255:
+            raise Invalid(f"DHCP option {self.code} has {size} bytes: at most 255")
+
+
+class HostRoute(msgspec.Struct, frozen=True, gc=False):
+    """A route that endpoints of a subnet are told of."""
+
+    destination: str
+    next_hop: str
+
+    def __post_init__(self) -> None:
+        if checks.prefix(self.destination).version != checks.ip(self.next_hop, "next hop").version:
+            raise Invalid(f"next hop {self.next_hop} and route {self.destination} are of two families")
+
+
 class Subnet(Entity, frozen=True, kw_only=True, gc=False):
-    """A prefix of a network. `gateway` is reserved and never given to a port."""
+    """A prefix of a network. `gateway` is reserved and never given to a port.
+
+    `dhcp` (IPv4) and `ipv6_mode` say how endpoints learn their address; the rest is what they are told
+    besides. `lease_s`: how long they may keep it without asking again.
+    """
 
     kind: ClassVar[str] = "subnet"
 
@@ -78,6 +133,15 @@ class Subnet(Entity, frozen=True, kw_only=True, gc=False):
     prefix: str
     gateway: str | None = None
     project: str = DEFAULT_PROJECT
+    dhcp: bool = True
+    ipv6_mode: Ipv6Mode = Ipv6Mode.STATEFUL
+    lease_s: int = 86400
+    dns: tuple[str, ...] = ()
+    ntp: tuple[str, ...] = ()
+    domain: str | None = None
+    search: tuple[str, ...] = ()
+    routes: tuple[HostRoute, ...] = ()
+    dhcp_options: tuple[DhcpOption, ...] = ()
 
     def __post_init__(self) -> None:
         checks.name(self.id, "subnet id")
@@ -91,6 +155,15 @@ class Subnet(Entity, frozen=True, kw_only=True, gc=False):
         if self.gateway is not None and checks.ip(self.gateway, "gateway") not in prefix:
             way_out = "choose one inside, or leave it out"
             raise Invalid(f"gateway {self.gateway} lies outside {self.prefix}: {way_out}")
+        if self.version == 6 and self.ipv6_mode.is_autonomous and prefix.prefixlen != 64:
+            way_out = f"choose a /64, or ipv6 mode {Ipv6Mode.STATEFUL}"
+            raise Invalid(f"prefix {self.prefix} is no /64, which SLAAC needs (RFC 4862, 5.5.3): {way_out}")
+        if not MIN_LEASE_S <= self.lease_s <= MAX_LEASE_S:
+            raise Invalid(f"lease {self.lease_s} s is out of range: choose {MIN_LEASE_S} to {MAX_LEASE_S}")
+        for address in (*self.dns, *self.ntp):
+            checks.ip(address, "server")
+        for domain in (*self.search, *((self.domain,) if self.domain is not None else ())):
+            checks.domain(domain)
 
     @property
     def version(self) -> int:
@@ -105,12 +178,31 @@ class FixedAddress(msgspec.Struct, frozen=True, gc=False):
     address: str
 
 
+class AddressPair(msgspec.Struct, frozen=True, gc=False):
+    """More that an endpoint may send as: addresses of `prefix`, from `mac` (None: the port's own).
+
+    A single address is reachable where an endpoint that may have it says that it has (ARP, ND).
+    """
+
+    prefix: str
+    mac: str | None = None
+
+    def __post_init__(self) -> None:
+        if str(checks.prefix(self.prefix)) != self.prefix:
+            raise Invalid(
+                f"prefix {self.prefix!r} is not in canonical form: write {checks.prefix(self.prefix)}"
+            )
+        if self.mac is not None and checks.mac(self.mac) != self.mac:
+            raise Invalid(f"MAC {self.mac!r} is not in canonical form: write {checks.mac(self.mac)}")
+
+
 class Port(Entity, frozen=True, kw_only=True, gc=False):
     """A place where one endpoint is plugged in.
 
     `host` and `device` say where; `sequence` rises with every change of `host` and decides between two hosts
     that both claim the port. `security` False lets the endpoint send from any address (a router, a bridge).
-    `multicast`: groups whose packets the endpoint wants.
+    `multicast`: groups whose packets the endpoint wants. `groups`: ids of the groups whose rules filter it,
+    sorted; without any it is not filtered. `hostname` (None: its name) and `dhcp_options` are what it is told.
     """
 
     kind: ClassVar[str] = "port"
@@ -126,6 +218,10 @@ class Port(Entity, frozen=True, kw_only=True, gc=False):
     sequence: int = 0
     security: bool = True
     multicast: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    address_pairs: tuple[AddressPair, ...] = ()
+    hostname: str | None = None
+    dhcp_options: tuple[DhcpOption, ...] = ()
 
     def __post_init__(self) -> None:
         checks.name(self.id, "port id")
@@ -190,7 +286,10 @@ class LiveHost(Entity, frozen=True, kw_only=True, gc=False):
 
 
 class Endpoint(Entity, frozen=True, kw_only=True, gc=False):
-    """Where a port lives, as its owner says it: (network, MAC, IPs) -> host. The highest `sequence` wins."""
+    """Where a port lives, as its owner says it: (network, MAC, IPs) -> host. The highest `sequence` wins.
+
+    `ips` are the port's own, and those of its address pairs that the endpoint claimed; `groups` the port's.
+    """
 
     kind: ClassVar[str] = "endpoint"
 
@@ -201,6 +300,7 @@ class Endpoint(Entity, frozen=True, kw_only=True, gc=False):
     ips: tuple[str, ...] = ()
     sequence: int = 0
     multicast: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if checks.mac(self.mac) != self.mac:

@@ -46,6 +46,79 @@ def subnet(network: str, subnet: str) -> str:
     return f"{NETWORKS}{network}/subnet/{subnet}"
 
 
+def router_on_network(network: str, router: str, subnet: str) -> str:
+    """The same record as `router_interface`, for whoever follows the network."""
+    return f"{NETWORKS}{network}/router/{router}/{subnet}"
+
+
+ROUTERS = ROOT + "router/"
+
+
+def router_prefix(router: str) -> str:
+    """A router with its interfaces and peerings: what every host follows that it routes for."""
+    return f"{ROUTERS}{router}/"
+
+
+def router(router: str) -> str:
+    return f"{ROUTERS}{router}/info"
+
+
+def router_interface_prefix(router: str) -> str:
+    return f"{ROUTERS}{router}/if/"
+
+
+def router_interface(router: str, subnet: str) -> str:
+    return f"{ROUTERS}{router}/if/{subnet}"
+
+
+def peering_prefix(router: str) -> str:
+    return f"{ROUTERS}{router}/peer/"
+
+
+def peering(router: str, peer: str) -> str:
+    """What `router` says; the other side's word is `peering(peer, router)`."""
+    return f"{ROUTERS}{router}/peer/{peer}"
+
+
+GROUPS = ROOT + "group/"
+ADDRESS_GROUPS = ROOT + "addresses/"
+
+
+def group_prefix(group: str) -> str:
+    """A group with its rules: what every host with a port in it follows."""
+    return f"{GROUPS}{group}/"
+
+
+def group(group: str) -> str:
+    return f"{GROUPS}{group}/info"
+
+
+def rule_prefix(group: str) -> str:
+    return f"{GROUPS}{group}/rule/"
+
+
+def rule(group: str, rule: str) -> str:
+    return f"{GROUPS}{group}/rule/{rule}"
+
+
+def address_group_prefix(group: str) -> str:
+    """An address group with its entries."""
+    return f"{ADDRESS_GROUPS}{group}/"
+
+
+def address_group(group: str) -> str:
+    return f"{ADDRESS_GROUPS}{group}/info"
+
+
+def address_entry_prefix(group: str) -> str:
+    return f"{ADDRESS_GROUPS}{group}/entry/"
+
+
+def address_entry(group: str, prefix: str) -> str:
+    """`prefix` as text; its '/' stands as '_' in the key."""
+    return f"{ADDRESS_GROUPS}{group}/entry/{prefix.replace('/', '_')}"
+
+
 def port_prefix(network: str) -> str:
     return f"{PORTS}{network}/"
 
