@@ -201,8 +201,9 @@ class Port(Entity, frozen=True, kw_only=True, gc=False):
 
     `host` and `device` say where; `sequence` rises with every change of `host` and decides between two hosts
     that both claim the port. `security` False lets the endpoint send from any address (a router, a bridge).
-    `multicast`: groups whose packets the endpoint wants. `groups`: ids of the groups whose rules filter it,
-    sorted; without any it is not filtered. `hostname` (None: its name) and `dhcp_options` are what it is told.
+    `multicast`: multicast groups whose packets the endpoint wants. `groups`: ids of the groups whose rules
+    filter it, sorted; without any it is not filtered. It is told `hostname` (None: its name) and
+    `dhcp_options`.
     """
 
     kind: ClassVar[str] = "port"

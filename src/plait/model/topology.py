@@ -128,7 +128,7 @@ class Topology:
         return self._routes[router]
 
     def answers_for(self, router: str) -> tuple[RouterInterface, ...]:
-        """The interfaces whose addresses answer a ping that this router got: where its routes lead, its own too."""
+        """The interfaces whose addresses answer in this router: its own, and those where its routes lead."""
         interfaces = {each.id: each for each in self.interfaces(router)}
         for route in self.routes(router):
             for hop in route.hops:
@@ -169,7 +169,7 @@ class Topology:
         return None
 
     def loop(self, router: str) -> tuple[str, ...] | None:
-        """The routers that a packet would go round, from `router` on, if any route leads to where it began."""
+        """The routers that a packet goes round, from `router` on, if a route leads back to where it was."""
         loops: _Loops = []
         for everything in _EVERYTHING:
             self._resolve(router, (), everything, loops)
@@ -183,12 +183,11 @@ class Topology:
         known = self._known(router)
         for static in self._statics(router):
             mine = span(static.destination)
-            if not mine.overlaps(within):
+            asked = _narrower(mine, within)
+            # Where this router knows better, nobody else is asked.
+            if not mine.overlaps(within) or _knows_better(known, mine, asked):
                 continue
-            for route in self._follow(
-                router, static, (*path, (router, mine)), _narrower(mine, within), loops
-            ):
-                # Where this router knows better, the other one is not asked.
+            for route in self._follow(router, static, (*path, (router, mine)), asked, loops):
                 if not _knows_better(known, mine, span(route.prefix)):
                     routes.setdefault(route.prefix, route)
         for each in self._of_peers(router):
