@@ -20,7 +20,8 @@ from frame.record import Record
 from plait.agent.engine import Engine
 from plait.compile import compile_all
 from plait.model.entities import Endpoint, FixedAddress, LiveHost, Network, Port, Transport
-from plait.model.view import Attachment, Change, Tunnels, View
+from plait.model.facets import Attachment, Change, Tunnels
+from plait.model.view import View
 
 HERE = "h1"
 NETWORKS = 100

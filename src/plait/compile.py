@@ -16,7 +16,9 @@ import msgspec
 
 from plait.apps import APPS_BY_KIND
 from plait.flows.flow import Flow, Group
-from plait.model.view import Key, Lens, View
+from plait.model.facets import Key
+from plait.model.lens import Lens
+from plait.model.view import View
 
 COOKIE_MARK = 0x504C << 48
 _MAX_SHARED_READS = 10_000

@@ -10,7 +10,8 @@ from plait.compile import Compiler, Touched, compile_all
 from plait.flows.flow import Flow
 from plait.flows.pipeline import check
 from plait.model.entities import Endpoint, LiveHost, Network, Port, Transport
-from plait.model.view import Attachment, Change, Tunnels, View
+from plait.model.facets import Attachment, Change, Tunnels
+from plait.model.view import View
 
 from .worlds import ME, NETWORKS, batches, final, full_world, histories, undone
 
@@ -123,7 +124,7 @@ def test_indexes_equal_a_search_through_everything(begins_full: bool, history: l
                 for address in station.multicast if station.network == network else ():
                     expected.setdefault(address, set()).add(station.id)
             assert view.subscribers(network) == expected
-            assert set(view.groups_wanted([network])) == {(network, address) for address in expected}
+            assert set(view.groups_wanted([network])) == {f"{network}/{address}" for address in expected}
         for transport in Transport:
             rooms = [host.room_bytes(transport) for host in view.all(LiveHost)]
             mtu = view.mtu_bytes(Network(id="n", name="n", vni=1, transport=transport))

@@ -8,7 +8,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from plait.compile import Compiler, FlowEntry, GroupEntry, Touched
 from plait.flows.flow import Flow, Group, flow
-from plait.model.view import Change, Key, View
+from plait.model.facets import Change, Key
+from plait.model.view import View
 from plait.reconcile.switch import (
     ActualFlow,
     DeleteFlow,

@@ -6,7 +6,8 @@ import msgspec
 from hypothesis import strategies as st
 
 from plait.model.entities import Endpoint, FixedAddress, LiveHost, Network, Port, Transport
-from plait.model.view import Attachment, Change, Facet, GroupNumber, Subscription, Tunnels
+from plait.model.facets import Attachment, Change, Facet, Number, Subscription, Tunnels
+from plait.model.view import MULTICAST
 
 ME = "h1"
 HOSTS = (ME, "h2", "h3")
@@ -28,9 +29,7 @@ def _maybe(value: st.SearchStrategy[Facet]) -> st.SearchStrategy[Facet | None]:
 @st.composite
 def _change(draw: st.DrawFn) -> Change:
     facet = draw(
-        st.sampled_from(
-            [Port, Attachment, Endpoint] * 2 + [Subscription, Network, LiveHost, Tunnels, GroupNumber]
-        )
+        st.sampled_from([Port, Attachment, Endpoint] * 2 + [Subscription, Network, LiveHost, Tunnels, Number])
     )
     id, value = draw(_VALUES[facet])
     return Change(facet, id, value)
@@ -112,10 +111,9 @@ def _tunnels(draw: st.DrawFn) -> tuple[str, Tunnels | None]:
 
 
 @st.composite
-def _group_number(draw: st.DrawFn) -> tuple[str, GroupNumber | None]:
-    number = GroupNumber(
-        draw(_networks), draw(st.sampled_from(["239.1.1.1", "ff05::1"])), draw(st.integers(1, 3))
-    )
+def _number(draw: st.DrawFn) -> tuple[str, Number | None]:
+    owner = f"{draw(_networks)}/{draw(st.sampled_from(['239.1.1.1', 'ff05::1']))}"
+    number = Number(MULTICAST, owner, draw(st.integers(1, 3)))
     return number.id, draw(_maybe(st.just(number)))
 
 
@@ -127,7 +125,7 @@ _VALUES: dict[type[Facet], st.SearchStrategy[tuple[str, Facet | None]]] = {
     Network: _network(),
     LiveHost: _host(),
     Tunnels: _tunnels(),
-    GroupNumber: _group_number(),
+    Number: _number(),
 }
 
 batches = st.lists(_change(), min_size=1, max_size=8)
@@ -171,8 +169,8 @@ def full_world() -> list[Change]:
         )
         changes.append(Change(Endpoint, id, endpoint))
     for number, network in enumerate(NETWORKS, 1):
-        group = GroupNumber(network, "239.1.1.1", number)
-        changes.append(Change(GroupNumber, group.id, group))
+        group = Number(MULTICAST, f"{network}/239.1.1.1", number)
+        changes.append(Change(Number, group.id, group))
     return changes
 
 

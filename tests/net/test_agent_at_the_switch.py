@@ -11,7 +11,7 @@ from plait.agent.engine import Engine
 from plait.agent.plugging import Plugging
 from plait.agent.programming import Programming
 from plait.model.entities import LiveHost, Network, Port, Transport
-from plait.model.view import Attachment, Change, Key, Tunnels
+from plait.model.facets import Attachment, Change, Key, Tunnels
 from plait.net.openflow import OpenFlowConnection
 from plait.net.vswitch import BridgeInfo, Underlay, Vswitch
 from plait.wire.ovsdb.operations import OvsdbError

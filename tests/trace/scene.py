@@ -13,8 +13,9 @@ from plait.compile import Compiler, compile_all
 from plait.flows.flow import Flow
 from plait.flows.trace import Switch
 from plait.model.entities import Endpoint, FixedAddress, LiveHost, Network, Port, Transport
-from plait.model.numbers import Space, assign
-from plait.model.view import Attachment, Change, GroupNumber, Tunnels, View
+from plait.model.facets import Attachment, Change, Tunnels
+from plait.model.numbering import renumber
+from plait.model.view import View
 
 ME = "h1"
 TUNNELS = {Transport.VXLAN: 101, Transport.GENEVE: 102, Transport.GRE: 103}
@@ -75,10 +76,7 @@ def world(stations: Iterable[Station] = STATIONS) -> View:
     changes.append(Change(Tunnels, "", Tunnels(tuple(sorted(TUNNELS.items())))))
     for each in stations:
         changes += _here(each) if each.ofport is not None else _elsewhere(each)
-    view.apply(changes)
-    wanted = {f"{n}/{address}": (n, address) for n, address in view.groups_wanted(n.id for n in NETWORKS)}
-    numbers = assign(Space(1, 100), {}, wanted)
-    view.apply(Change(GroupNumber, id, GroupNumber(*wanted[id], number)) for id, number in numbers.items())
+    view.apply(renumber(view, view.apply(changes)))
     return view
 
 

@@ -30,7 +30,7 @@ from plait.agent.reporting import Reporting
 from plait.agent.shutdown import host_is_shutting_down
 from plait.agent.underlay import Warmth
 from plait.model.entities import LiveHost, Port
-from plait.model.view import Change, Key
+from plait.model.facets import Change, Key
 from plait.net.vswitch import BridgeInfo, Underlay
 from plait.net.vswitch.types import USERSPACE
 from plait.reach.api import Interest

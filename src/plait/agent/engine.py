@@ -13,15 +13,14 @@ from time import monotonic
 from plait.agent.gate import Gate
 from plait.compile import Compiler, Touched
 from plait.model.entities import Port
-from plait.model.numbers import Space, assign
-from plait.model.view import Attachment, Change, GroupNumber, Key, Subscription, View
+from plait.model.facets import Attachment, Change, Claim, Key, Subscription
+from plait.model.numbering import renumber
+from plait.model.view import View
 from plait.reconcile.switch import SwitchState
 
 PORTION = 200
 """Owners compiled in one turn: about 20 ms. What needs more goes on in `run`, so that neither this host's
 lease nor a port that is to come up waits for thousands of others."""
-
-GROUP_NUMBERS = Space(1, 0xFFFFFEFF)
 
 Remember = Callable[[Iterable[Change]], None]
 
@@ -52,12 +51,12 @@ class Engine:
 
     def change(self, changes: Iterable[Change]) -> None:
         """Take changes in: view, flows, disk, and whoever waits for them."""
-        changes = [*(changes := list(changes)), *self._ended_subscriptions(changes)]
+        changes = [*(changes := list(changes)), *self._ended_words(changes)]
         for change in changes:
             self._note_time(change)
         self.changes += 1
         dirty = self.view.apply(changes)
-        numbers = self._number_groups(dirty)
+        numbers = renumber(self.view, dirty)
         dirty |= self.view.apply(numbers)
         self._remember([*changes, *numbers])
         if dirty and (self.gate.is_open or self._is_opening):
@@ -132,36 +131,15 @@ class Engine:
             else:
                 self.heard_at.pop(change.id, None)
 
-    def _ended_subscriptions(self, changes: list[Change]) -> list[Change]:
-        """What is unplugged wants nothing any more; what is plugged in later asks anew."""
+    def _ended_words(self, changes: list[Change]) -> list[Change]:
+        """What is unplugged wants and claims nothing any more; what is plugged in later says it anew."""
         return [
-            Change(Subscription, change.id, None)
+            Change(word, change.id, None)
             for change in changes
-            if change.facet in (Port, Attachment)
-            and change.value is None
-            and self.view.get(Subscription, change.id) is not None
+            if change.facet in (Port, Attachment) and change.value is None
+            for word, said in (
+                (Subscription, self.view.get(Subscription, change.id)),
+                (Claim, self.view.get(Claim, change.id)),
+            )
+            if said is not None
         ]
-
-    def _number_groups(self, dirty: set[Key]) -> list[Change]:
-        """Numbers for multicast groups that got their first subscriber; those without any are free again."""
-        networks = {key.id for key in dirty if key.kind == "subscribers"}
-        if not networks:
-            return []
-        numbers = {number.id: number for number in self.view.all(GroupNumber)}
-        wanted = {id for id, number in numbers.items() if number.network not in networks}
-        of_networks = {
-            f"{network}/{address}": (network, address)
-            for network, address in self.view.groups_wanted(networks)
-        }
-        assigned = assign(
-            GROUP_NUMBERS,
-            {id: number.number for id, number in numbers.items()},
-            wanted | of_networks.keys(),
-            what="OpenFlow group id",
-        )
-        gone = [Change(GroupNumber, id, None) for id in numbers.keys() - assigned.keys()]
-        fresh = [
-            Change(GroupNumber, id, GroupNumber(*of_networks[id], assigned[id]))
-            for id in sorted(of_networks.keys() - numbers.keys())
-        ]
-        return gone + fresh

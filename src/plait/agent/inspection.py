@@ -14,7 +14,7 @@ from plait.compile import Compiler, FlowEntry, app_of, compile_all
 from plait.flows.flow import Flow, Group
 from plait.flows.pipeline import table_name
 from plait.model.entities import Endpoint, LiveHost, Network, Port
-from plait.model.view import Attachment
+from plait.model.facets import Attachment
 from plait.net.appctl import AppctlError, appctl
 from plait.net.stream import Unreachable
 from plait.wire.openflow.text import instructions_text, match_text

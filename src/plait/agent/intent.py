@@ -11,7 +11,7 @@ from plait.agent.engine import Engine
 from plait.model.checks import Invalid
 from plait.model.codec import decode
 from plait.model.entities import LiveHost, Network, Port
-from plait.model.view import Change, Key
+from plait.model.facets import Change, Key
 from plait.reach.api import Interest
 from plait.reach.hosts import GRACE_S, HostDown, HostsKnown, HostUp, living_hosts
 from plait.store import keys

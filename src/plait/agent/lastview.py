@@ -11,32 +11,37 @@ import structlog
 
 from plait.model import codec
 from plait.model.checks import Invalid
-from plait.model.entities import Endpoint, Entity, LiveHost, Network, Port
-from plait.model.view import Change, Facet, GroupNumber, Subscription
+from plait.model.entities import Endpoint, Entity, LiveHost, Network, Port, Subnet
+from plait.model.facets import Change, Claim, Facet, Number, Subscription
+from plait.model.policy import AddressEntry, Group, Rule
+from plait.model.routers import Peering, Router, RouterInterface
 
 log = structlog.get_logger("plait.lastview")
 
-_ENTITIES: dict[str, type[Port] | type[Endpoint] | type[Network] | type[LiveHost]] = {
+_KINDS: dict[str, type[Facet]] = {
     "port": Port,
     "endpoint": Endpoint,
     "network": Network,
+    "subnet": Subnet,
     "host": LiveHost,
+    "router": Router,
+    "interface": RouterInterface,
+    "peering": Peering,
+    "group": Group,
+    "rule": Rule,
+    "address": AddressEntry,
+    "number": Number,
+    "subscription": Subscription,
+    "claim": Claim,
 }
-_PREFIXES: dict[type[Facet], str] = {kind: prefix for prefix, kind in _ENTITIES.items()}
-_OWN: dict[str, type[GroupNumber] | type[Subscription]] = {"group": GroupNumber, "subscription": Subscription}
-_OWN_PREFIXES: dict[type[Facet], str] = {kind: prefix for prefix, kind in _OWN.items()}
+_PREFIXES = {kind: prefix for prefix, kind in _KINDS.items()}
 
 
 def to_disk(changes: Iterable[Change]) -> Iterator[tuple[str, bytes | None]]:
     """The records of those changes that are kept."""
     for change in changes:
-        if (own := _OWN_PREFIXES.get(change.facet)) is not None:
-            yield f"{own}/{change.id}", None if change.value is None else msgspec.json.encode(change.value)
-        elif (prefix := _PREFIXES.get(change.facet)) is not None:
-            yield (
-                f"{prefix}/{change.id}",
-                codec.encode(change.value) if isinstance(change.value, Entity) else None,
-            )
+        if (prefix := _PREFIXES.get(change.facet)) is not None:
+            yield f"{prefix}/{change.id}", None if change.value is None else _encode(change.value)
 
 
 def from_disk(records: Mapping[str, bytes]) -> Iterator[Change]:
@@ -44,11 +49,18 @@ def from_disk(records: Mapping[str, bytes]) -> Iterator[Change]:
     for key, value in records.items():
         prefix, _, id = key.partition("/")
         try:
-            if prefix in _OWN:
-                yield Change(_OWN[prefix], id, msgspec.json.decode(value, type=_OWN[prefix]))
-            elif prefix in _ENTITIES:
-                yield Change(_ENTITIES[prefix], id, codec.decode(_ENTITIES[prefix], value))
-            else:
+            if prefix not in _KINDS:
                 raise Invalid(f"no facet is called {prefix!r}")
+            yield Change(_KINDS[prefix], id, _decode(_KINDS[prefix], value))
         except (Invalid, msgspec.DecodeError) as error:
             log.warning("record of the last view is unreadable and left out", record=key, reason=str(error))
+
+
+def _encode(facet: Facet) -> bytes:
+    return codec.encode(facet) if isinstance(facet, Entity) else msgspec.json.encode(facet)
+
+
+def _decode(kind: type[Facet], data: bytes) -> Facet:
+    if issubclass(kind, Entity):
+        return codec.decode(kind, data)
+    return msgspec.json.decode(data, type=kind)

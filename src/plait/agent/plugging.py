@@ -15,7 +15,7 @@ from plait.agent.again import Again
 from plait.agent.engine import Engine
 from plait.agent.together import until_one_ends
 from plait.model.entities import Network, Port, Transport
-from plait.model.view import Attachment, Change, Key, Tunnels
+from plait.model.facets import Attachment, Change, Key, Tunnels
 from plait.net.ovsdb import ConnectionLost
 from plait.net.sealing import seal
 from plait.net.stream import TlsFiles, Unreachable

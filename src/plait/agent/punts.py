@@ -5,7 +5,7 @@ import structlog
 from plait.agent.engine import Engine
 from plait.flows.registers import NETWORK
 from plait.model.entities import Network
-from plait.model.view import Attachment, Change, Subscription
+from plait.model.facets import Attachment, Change, Subscription
 from plait.net.openflow import OpenFlowConnection
 from plait.wire.errors import MalformedMessage
 from plait.wire.icmp import too_big

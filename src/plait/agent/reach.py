@@ -8,7 +8,7 @@ import structlog
 from plait.agent.engine import Engine
 from plait.agent.intent import sources_of
 from plait.model.entities import Endpoint
-from plait.model.view import Change
+from plait.model.facets import Change
 from plait.reach.api import Announced, InSync, Interest, Left, Reach, ReachEvent, ReachUnavailable, Withdrawn
 from plait.store.follow import Retry
 

@@ -20,7 +20,7 @@ from plait.agent.engine import Engine
 from plait.model import codec
 from plait.model.checks import Invalid
 from plait.model.entities import Endpoint, Network, Port, PortState, PortStatus
-from plait.model.view import Attachment, Key, Tunnels
+from plait.model.facets import Attachment, Key, Tunnels
 from plait.reach.api import ReachUnavailable
 from plait.store import keys
 from plait.store.api import (

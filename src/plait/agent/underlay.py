@@ -18,7 +18,7 @@ import structlog
 
 from plait.agent.engine import Engine
 from plait.model.entities import LiveHost
-from plait.model.view import Key
+from plait.model.facets import Key
 
 log = structlog.get_logger("plait.underlay")
 

@@ -1,8 +1,8 @@
 """Network functions, one a file: pure generators from what a lens shows to flows and groups.
 
-An app runs once for each thing of its kind (`station`, `network`, `switch`); what it asks the lens for is
-recorded, so that it runs again when, and only when, something of that changes. It never deletes: what it no
-longer yields is gone.
+An app runs once for each thing of its kind (`station`, `network`, `router`, `rule`, …); what it asks the
+lens for is recorded, so that it runs again when, and only when, something of that changes. It never deletes:
+what it no longer yields is gone.
 """
 
 from plait.apps import l2, multicast, port_security, resolve, switch, transport
@@ -19,6 +19,7 @@ APPS: tuple[App, ...] = (
 """All apps. Numbers are part of cookies on switches: never give one to another app."""
 
 APPS_BY_KIND: dict[str, tuple[App, ...]] = {
-    kind: tuple(app for app in APPS if app.kind == kind) for kind in ("switch", "network", "station")
+    kind: tuple(app for app in APPS if app.kind == kind)
+    for kind in ("switch", "network", "router", "interface", "rule", "policy", "prefix", "station")
 }
 APP_NAMES: dict[int, str] = {app.number: app.name for app in APPS}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from plait.flows.flow import Flow, Group
-from plait.model.view import Lens
+from plait.model.lens import Lens
 
 Produce = Callable[[Lens, str], Iterator[Flow | Group]]
 

@@ -7,7 +7,7 @@ from plait.flows.flow import Flow, flow
 from plait.flows.pipeline import Table
 from plait.flows.registers import NETWORK, OUT_PORT
 from plait.flows.vtep import tunnel_to
-from plait.model.view import Lens
+from plait.model.lens import Lens
 from plait.wire.openflow.actions import apply, goto, instructions
 from plait.wire.openflow.oxm import match
 

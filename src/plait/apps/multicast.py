@@ -12,7 +12,7 @@ from plait.flows.flow import Flow, Group, flow
 from plait.flows.pipeline import Table
 from plait.flows.registers import NETWORK
 from plait.flows.vtep import tunnel_to
-from plait.model.view import Lens
+from plait.model.lens import Lens
 from plait.wire.internet import ETH_IPV4, ETH_IPV6
 from plait.wire.openflow.actions import apply, group, output, resubmit
 from plait.wire.openflow.mods import GroupType, bucket

@@ -10,7 +10,7 @@ from plait.flows.address_numbers import ipv4_number, ipv6_number, link_local_num
 from plait.flows.flow import Flow, flow
 from plait.flows.pipeline import Table
 from plait.flows.registers import NETWORK
-from plait.model.view import Lens
+from plait.model.lens import Lens
 from plait.wire.internet import ARP_REQUEST, ETH_ARP, ETH_IPV6, ND_NEIGHBOUR_SOLICITATION, PROTO_ICMPV6
 from plait.wire.openflow.actions import apply, goto, instructions, set_field
 from plait.wire.openflow.oxm import match

@@ -7,7 +7,7 @@ from plait.flows.flow import Flow, flow
 from plait.flows.pipeline import Table
 from plait.flows.punt import Punt, punt
 from plait.flows.registers import FROM_TUNNEL, OUT_PORT, OVERSIZE, SCRATCH, SCRATCH_MAC, TUNNEL_PORT
-from plait.model.view import Lens
+from plait.model.lens import Lens
 from plait.wire.icmp import QUOTED_V4_BYTES, QUOTED_V6_BYTES
 from plait.wire.internet import (
     ARP_REPLY,
@@ -54,7 +54,11 @@ def switch(lens: Lens, id: str) -> Iterator[Flow]:
 def _misses() -> Iterator[Flow]:
     """Explicit, so that drops are counted by table."""
     leads_on = {
-        Table.RESOLVE: goto(Table.L2),
+        Table.RESOLVE: goto(Table.EGRESS),
+        Table.EGRESS: goto(Table.GATEWAY),
+        Table.EGRESS_ADMIT: goto(Table.GATEWAY),
+        Table.GATEWAY: goto(Table.L2),
+        Table.INGRESS_ADMIT: goto(Table.DELIVER),
         Table.ENCAPSULATE: apply(output_reg(TUNNEL_PORT.field, 0, 16)),
         Table.DELIVER: apply(output_reg(OUT_PORT.field, 0, 16)),
     }

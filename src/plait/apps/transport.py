@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from plait.flows.flow import Flow, flow
 from plait.flows.pipeline import Table
 from plait.flows.registers import FROM_TUNNEL, NETWORK, OVERSIZE, TUNNEL_PORT
-from plait.model.view import Lens
+from plait.model.lens import Lens
 from plait.wire.internet import ETHERNET_HEADER_BYTES
 from plait.wire.openflow.actions import apply, check_pkt_larger, goto, instructions, set_field
 from plait.wire.openflow.oxm import match

@@ -2,14 +2,24 @@
 
     CLASSIFY --from a port--> PORT_SECURITY --> RESOLVE --ARP, ND--> ANSWER --ND--> ANSWER_ND --> back out
         |                                          |
+        |                                          +--DHCP, RS, errors--> the agent
         |                                          v
-        +--from a tunnel------------------------> L2 --here--> DELIVER
-                                                   |
-                                                   +--on another host--> TRANSPORT --> ENCAPSULATE
+        |             EGRESS --has a policy--> conntrack --> EGRESS_RULES --> EGRESS_ADMIT
+        |                |                                                        |
+        |                +------------------------- GATEWAY <---------------------+
+        |                                              |
+        |             NEIGHBOUR <-- NEXT_HOP <-- ROUTE <--to a router's MAC
+        |                 v                            |
+        +--from a tunnel-> L2 <------------------------+
+                           |
+                           +--here--> conntrack --> INGRESS_RULES --> INGRESS_ADMIT --> DELIVER
+                           |
+                           +--on another host--> TRANSPORT --> ENCAPSULATE
 
 A packet goes down only, so no loop is possible. Between the numbers is room for tables to come.
 """
 
+from collections.abc import Iterator
 from enum import IntEnum
 
 import msgspec
@@ -17,7 +27,7 @@ import msgspec
 from plait.flows.flow import Flow
 from plait.wire.openflow.decode import decode_instructions
 from plait.wire.openflow.oxm import decode_match
-from plait.wire.openflow.parsed import GotoTable
+from plait.wire.openflow.parsed import ApplyActions, Ct, GotoTable
 
 
 class Table(IntEnum):
@@ -28,7 +38,16 @@ class Table(IntEnum):
     RESOLVE = 10
     ANSWER = 11
     ANSWER_ND = 12
+    EGRESS = 15
+    EGRESS_RULES = 16
+    EGRESS_ADMIT = 17
+    GATEWAY = 20
+    ROUTE = 21
+    NEXT_HOP = 22
+    NEIGHBOUR = 23
     L2 = 30
+    INGRESS_RULES = 41
+    INGRESS_ADMIT = 42
     TRANSPORT = 50
     ENCAPSULATE = 51
     DELIVER = 60
@@ -49,6 +68,9 @@ def _declare(table: Table, purpose: str, matches: str, leads_to: tuple[Table, ..
 
 
 _IP_FIELDS = "eth_type ip_proto"
+_ADDRESSES = "ipv4_src ipv4_dst ipv6_src ipv6_dst"
+_PORTS = "tcp_src tcp_dst udp_src udp_dst sctp_src sctp_dst icmpv4_type icmpv4_code icmpv6_type icmpv6_code"
+_RULE_FIELDS = f"ct_state conj_id reg5 reg8 ip_frag {_ADDRESSES} {_PORTS} {_IP_FIELDS}"
 
 PIPELINE: tuple[Declaration, ...] = (
     _declare(
@@ -61,16 +83,18 @@ PIPELINE: tuple[Declaration, ...] = (
     _declare(
         Table.PORT_SECURITY,
         "does the endpoint send as itself?",
-        f"in_port eth_src arp_sha arp_spa ipv4_src ipv6_src udp_src udp_dst icmpv6_type {_IP_FIELDS}",
+        f"in_port eth_src eth_dst arp_op arp_sha arp_spa arp_tpa udp_src udp_dst icmpv6_type nd_target"
+        f" {_ADDRESSES} {_IP_FIELDS}",
         (Table.RESOLVE,),
         "drop: not the port's own addresses",
     ),
     _declare(
         Table.RESOLVE,
-        "who has this address? ARP, neighbour solicitations and group reports stop here",
-        f"reg0 arp_op arp_tpa arp_sha icmpv6_type icmpv6_code nw_ttl nd_target eth_src {_IP_FIELDS}",
-        (Table.ANSWER, Table.L2),
-        "on to L2; but ARP, ND and router discovery that nobody answered are dropped",
+        "who has this address? ARP, neighbour solicitations, group reports and DHCP stop here",
+        "reg0 in_port arp_op arp_spa arp_tpa arp_sha icmpv6_type icmpv6_code nw_ttl nd_target eth_src eth_dst"
+        f" udp_src udp_dst {_ADDRESSES} {_IP_FIELDS}",
+        (Table.ANSWER, Table.EGRESS),
+        "on to EGRESS; but ARP, ND and router discovery that nobody answered are dropped",
     ),
     _declare(
         Table.ANSWER,
@@ -87,11 +111,74 @@ PIPELINE: tuple[Declaration, ...] = (
         "drop",
     ),
     _declare(
+        Table.EGRESS,
+        "is the sender filtered? Then by its connection",
+        f"reg5 {_IP_FIELDS}",
+        (Table.EGRESS_RULES, Table.GATEWAY),
+        "on to GATEWAY: the sender is in no group",
+    ),
+    _declare(
+        Table.EGRESS_RULES,
+        "may the sender send this, and may it answer this?",
+        _RULE_FIELDS,
+        (Table.EGRESS_ADMIT, Table.GATEWAY),
+        "drop: no rule of the sender's groups allows it",
+    ),
+    _declare(
+        Table.EGRESS_ADMIT,
+        "remember a new connection of the sender's",
+        f"ct_state {_IP_FIELDS}",
+        (Table.GATEWAY,),
+        "on to GATEWAY: the connection is known",
+    ),
+    _declare(
+        Table.GATEWAY,
+        "is it for a router?",
+        f"reg0 eth_dst {_IP_FIELDS}",
+        (Table.ROUTE, Table.L2),
+        "on to L2: it stays in its network",
+    ),
+    _declare(
+        Table.ROUTE,
+        "where to by the router's routes? The router's own addresses answer; a used-up TTL ends here",
+        f"reg0 reg9 nw_ttl icmpv4_type icmpv4_code icmpv6_type icmpv6_code {_ADDRESSES} {_IP_FIELDS}",
+        (Table.NEXT_HOP, Table.NEIGHBOUR),
+        "the sender is told that there is no route",
+    ),
+    _declare(
+        Table.NEXT_HOP,
+        "which of the route's next hops?",
+        f"reg9 reg11 {_ADDRESSES} {_IP_FIELDS}",
+        (Table.NEIGHBOUR,),
+        "drop: the next hop is unknown",
+    ),
+    _declare(
+        Table.NEIGHBOUR,
+        "which MAC has the next hop?",
+        f"reg0 reg2 reg10 reg12 reg13 reg14 reg15 {_IP_FIELDS}",
+        (Table.L2,),
+        "the sender is told that nobody has the address",
+    ),
+    _declare(
         Table.L2,
         "where does the destination MAC live?",
         f"reg0 eth_dst ipv4_dst ipv6_dst {_IP_FIELDS}",
-        (Table.TRANSPORT, Table.DELIVER),
+        (Table.TRANSPORT, Table.INGRESS_RULES, Table.DELIVER),
         "drop: unknown unicast, broadcast and multicast that nobody subscribed to",
+    ),
+    _declare(
+        Table.INGRESS_RULES,
+        "may the receiver receive this, and is this its answer?",
+        _RULE_FIELDS,
+        (Table.INGRESS_ADMIT, Table.DELIVER),
+        "drop: no rule of the receiver's groups allows it",
+    ),
+    _declare(
+        Table.INGRESS_ADMIT,
+        "remember a new connection of the receiver's",
+        f"ct_state {_IP_FIELDS}",
+        (Table.DELIVER,),
+        "on to DELIVER: the connection is known",
     ),
     _declare(
         Table.TRANSPORT,
@@ -125,9 +212,20 @@ def check(flow: Flow) -> None:
     undeclared = decode_match(flow.match).keys() - declaration.matches
     if undeclared:
         raise Undeclared(f"{flow}: {declaration.table.name} does not match {', '.join(sorted(undeclared))}")
+    for table in _leads_to(flow):
+        if table not in declaration.leads_to:
+            raise Undeclared(f"{flow}: {declaration.table.name} does not lead to table {table}")
+
+
+def _leads_to(flow: Flow) -> Iterator[int]:
+    """The tables that a flow sends packets to, at once or by way of the connection tracker."""
     for part in decode_instructions(flow.instructions):
-        if isinstance(part, GotoTable) and part.table not in declaration.leads_to:
-            raise Undeclared(f"{flow}: {declaration.table.name} does not lead to table {part.table}")
+        if isinstance(part, GotoTable):
+            yield part.table
+        elif isinstance(part, ApplyActions):
+            for action in part.actions:
+                if isinstance(action, Ct) and action.table is not None:
+                    yield action.table
 
 
 def table_name(number: int) -> str:

@@ -17,6 +17,15 @@ class Punt(IntEnum):
 
     TOO_BIG = 1
     MEMBERSHIP = 2
+    TTL_EXPIRED = 3
+    NO_ROUTE = 4
+    NO_HOST = 5
+    NO_PORT = 6
+    DHCP = 7
+    DHCPV6 = 8
+    ROUTER_SOLICITATION = 9
+    LOG = 10
+    CLAIM = 11
 
 
 class Meter(msgspec.Struct, frozen=True):
@@ -31,13 +40,19 @@ def _packets_per_s(id: int, rate: int) -> Meter:
     return Meter(id, MeterFlag.PACKETS_PER_S | MeterFlag.BURST, drop_band(rate, burst=rate))
 
 
-METER_OF: dict[Punt, Meter] = {Punt.TOO_BIG: _packets_per_s(1, 100), Punt.MEMBERSHIP: _packets_per_s(2, 100)}
+_USUAL_PACKETS_PER_S = 100
+_PACKETS_PER_S = {Punt.DHCP: 10_000, Punt.DHCPV6: 10_000, Punt.ROUTER_SOLICITATION: 1000}
+"""What a host whose endpoints all start at once needs; the others are for people and for errors."""
+
+METER_OF: dict[Punt, Meter] = {
+    reason: _packets_per_s(reason, _PACKETS_PER_S.get(reason, _USUAL_PACKETS_PER_S)) for reason in Punt
+}
 """One for each reason, so that much of the one does not drown the other."""
 
 METERS: tuple[Meter, ...] = tuple(METER_OF.values())
 """All meters that a switch of ours has."""
 
 
-def punt(reason: Punt, max_bytes: int) -> bytes:
-    """The action that hands the packet's first `max_bytes` to the agent."""
-    return controller(userdata=bytes((reason,)), max_len=max_bytes, meter_id=METER_OF[reason].id)
+def punt(reason: Punt, max_bytes: int, *, note: bytes = b"") -> bytes:
+    """The action that hands the packet's first `max_bytes` to the agent; `note` follows the reason."""
+    return controller(userdata=bytes((reason,)) + note, max_len=max_bytes, meter_id=METER_OF[reason].id)

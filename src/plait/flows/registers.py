@@ -1,12 +1,18 @@
 """Every register bit that a packet carries through the pipeline, by name.
 
-reg0          NETWORK      VNI of the network that the packet is in
-reg1          OUT_PORT     OpenFlow port that DELIVER puts it out of
-reg2 bit 0    FROM_TUNNEL  it came from another host, so it must not leave for one
-reg2 bit 1    OVERSIZE     it is larger than the network's MTU
-reg3          TUNNEL_PORT  OpenFlow port that ENCAPSULATE puts it out of
-reg4          SCRATCH      free inside one table
-reg6, reg7    SCRATCH_MAC  the same, 48 bits of xreg3
+reg0           NETWORK      VNI of the network that the packet is in; routing changes it
+reg1           OUT_PORT     OpenFlow port that DELIVER puts it out of
+reg2 bit 0     FROM_TUNNEL  it came from another host, so it must not leave for one
+reg2 bit 1     OVERSIZE     it is larger than the network's MTU
+reg3           TUNNEL_PORT  OpenFlow port that ENCAPSULATE puts it out of
+reg4           SCRATCH      free inside one table
+reg5           POLICY       number of the policy that it has to pass: the sender's, then the receiver's
+reg6, reg7     SCRATCH_MAC  free inside one table, 48 bits of xreg3
+reg8           DOMAIN       VNI that names the networks within which an address means one endpoint
+reg9           ROUTER       VNI of the router that routed it; 0: none did
+reg10          NEXT_HOP     IPv4 address that it goes to next
+reg11          LINK         which of a route's next hops
+reg12 - reg15  NEXT_HOP_V6  IPv6 address that it goes to next, xxreg3
 """
 
 import msgspec
@@ -23,7 +29,7 @@ class Register(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def _is_whole(self) -> bool:
-        return self.bits == 32
+        return self.bits == 32 or self.field.startswith("x")
 
     def is_(self, value: int) -> dict[str, int | tuple[int, int]]:
         """The keyword of `match` that asks for this value; a match has room for one of a register's parts."""
@@ -45,3 +51,9 @@ OVERSIZE = Register("reg2", 1, 1)
 TUNNEL_PORT = Register("reg3")
 SCRATCH = Register("reg4")
 SCRATCH_MAC = Register("xreg3", 0, 48)
+POLICY = Register("reg5")
+DOMAIN = Register("reg8")
+ROUTER = Register("reg9")
+NEXT_HOP = Register("reg10")
+LINK = Register("reg11")
+NEXT_HOP_V6 = Register("xxreg3", 0, 128)

@@ -14,7 +14,8 @@ from plait.flows.pipeline import table_name
 from plait.flows.registers import OUT_PORT, TUNNEL_PORT
 from plait.flows.trace import Answered, Delivered, Dropped, Punted, Sent, Step, Switch, Trace
 from plait.model.entities import LiveHost, Transport
-from plait.model.view import Attachment, Tunnels, View
+from plait.model.facets import Attachment, Tunnels
+from plait.model.view import View
 from plait.wire.openflow.text import instructions_text, match_text
 
 _PORT_NUMBER = re.compile(

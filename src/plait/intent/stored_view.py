@@ -12,8 +12,9 @@ import msgspec
 from plait.model.checks import Invalid
 from plait.model.codec import decode
 from plait.model.entities import Endpoint, LiveHost, Network, Port, Transport
-from plait.model.numbers import Space, assign
-from plait.model.view import Attachment, Change, GroupNumber, Subscription, Tunnels, View
+from plait.model.facets import Attachment, Change, Subscription, Tunnels
+from plait.model.numbering import renumber
+from plait.model.view import View
 from plait.reach.records import Records
 from plait.store import keys
 from plait.store.api import Item, Store
@@ -43,20 +44,14 @@ class Stored(msgspec.Struct, frozen=True):
     def view(self, host: str) -> View:
         """What the agent of `host` sees of these networks."""
         view = View(host)
-        view.apply(Change(LiveHost, name, record) for name, record in self.hosts.items())
-        view.apply(Change(Network, id, network) for id, network in self.networks.items())
+        changes = [Change(LiveHost, name, record) for name, record in self.hosts.items()]
+        changes += [Change(Network, id, network) for id, network in self.networks.items()]
         if host in self.hosts:
             ofports = tuple(sorted((each, TUNNEL_OFPORTS[each]) for each in self.hosts[host].transports))
-            view.apply([Change(Tunnels, "", Tunnels(ofports))])
-        view.apply(self._own_ports(host))
-        view.apply(Change(Endpoint, each.port, each) for each in self._winners())
-        wanted = {
-            f"{network}/{group}": (network, group) for network, group in view.groups_wanted(self.networks)
-        }
-        numbers = assign(Space(1, 0xFFFFFEFF), {}, wanted)
-        view.apply(
-            Change(GroupNumber, id, GroupNumber(*wanted[id], number)) for id, number in numbers.items()
-        )
+            changes.append(Change(Tunnels, "", Tunnels(ofports)))
+        changes += self._own_ports(host)
+        changes += [Change(Endpoint, each.port, each) for each in self._winners()]
+        view.apply(renumber(view, view.apply(changes)))
         return view
 
     def _own_ports(self, host: str) -> Iterator[Change]:

@@ -119,6 +119,11 @@ class Rule(Entity, frozen=True, kw_only=True, gc=False):
         return (4, 6) if self.family is None else (self.family,)
 
     @property
+    def rank(self) -> int:
+        """What decides between rules, as a number: 0 to 2001, the highest wins."""
+        return 2 * self.priority + (self.action is Action.DENY)
+
+    @property
     def remote_set(self) -> str | None:
         """The group or address group that the other side must be in."""
         return self.remote_group or self.address_group

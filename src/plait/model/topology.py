@@ -83,7 +83,7 @@ def _knows_better(known: Iterable[Span], mine: Span, narrow: Span) -> bool:
 
 
 class Topology:
-    """See the module's docstring; what is asked for is worked out once."""
+    """See the module's docstring; everything is worked out once."""
 
     def __init__(
         self,
@@ -103,7 +103,10 @@ class Topology:
             if (peer, router) in said:
                 self._peers.setdefault(router, []).append(peer)
         self._routes: dict[str, tuple[Route, ...]] = {}
-        self._joined: dict[str, frozenset[str]] | None = None
+        self._joined = self._join()
+        self._domains: dict[frozenset[str], str] = {}
+        for network in sorted(self._joined):
+            self._domains.setdefault(self._joined[network], network)
 
     def peers(self, router: str) -> tuple[str, ...]:
         """The routers that it is joined to: both sides say so."""
@@ -141,14 +144,11 @@ class Topology:
 
     def joined(self, network: str) -> frozenset[str]:
         """The network itself, and those that its packets reach by routers, or come from."""
-        if self._joined is None:
-            self._joined = self._join()
         return self._joined.get(network) or frozenset((network,))
 
     def domain(self, network: str) -> str:
         """The first of the networks that are joined to just the same ones: a name for that set."""
-        joined = self.joined(network)
-        return min(each for each in joined if self.joined(each) == joined)
+        return self._domains.get(self.joined(network), network)
 
     # -- what must not be
 

@@ -1,94 +1,50 @@
 """The view: the part of intent and reach that one host needs, indexed, and aware of who reads what.
 
-Facts come in as changes of single facets and are joined here into what apps ask for:
+Facets come in as changes and are joined here into what apps ask for through a `Lens`:
 
     station   an endpoint of a network: on this host (bound here and plugged in) or on another one (by reach)
     network   with the MTU that every living host's underlay carries
-    host      the living ones
-    switch    the ports of this host's switch that lead into tunnels
+    routes    of a router, domains and scopes of networks: what the topology comes to
+    policy    the groups that some port of this host is in, with their rules
 
 Rule 1: `apply` answers with the keys whose meaning changed, under old and new index keys.
 Rule 2: what is read through a `Lens` is recorded; what is recorded and changes later is read again.
-Rule 3: the view allocates nothing but numbers that were handed to it (`GroupNumber`).
+Rule 3: the view allocates nothing but numbers that were handed to it (`Number`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple, TypeVar
 
-import msgspec
-
-from plait.model.entities import MAX_MTU_BYTES, MIN_MTU_BYTES, Endpoint, LiveHost, Network, Port, Transport
-
-
-class Key(NamedTuple):
-    """What can be read, and what owns flows: a kind of thing and which one."""
-
-    kind: str
-    id: str
-
+from plait.model.entities import (
+    MAX_MTU_BYTES,
+    MIN_MTU_BYTES,
+    Endpoint,
+    LiveHost,
+    Network,
+    Port,
+    Subnet,
+    Transport,
+)
+from plait.model.facets import (
+    Attachment,
+    Change,
+    Claim,
+    F,
+    Facet,
+    Key,
+    Number,
+    Station,
+    Subscription,
+    Tunnels,
+)
+from plait.model.indexes import SETS_OF, Indexes, Members, of_station
+from plait.model.policy import AddressEntry, Group, Rule
+from plait.model.routers import Peering, Router, RouterInterface
+from plait.model.topology import Topology
 
 SWITCH = Key("switch", "")
 
-
-class Attachment(msgspec.Struct, frozen=True, gc=False):
-    """The OpenFlow port number that an own port has on this host's switch."""
-
-    port: str
-    ofport: int
-
-
-class Subscription(msgspec.Struct, frozen=True, gc=False):
-    """The multicast groups that the endpoint at an own port asked for (IGMP, MLD), sorted."""
-
-    port: str
-    groups: tuple[str, ...]
-
-
-class Tunnels(msgspec.Struct, frozen=True):
-    """The switch's ports into tunnels: (transport, OpenFlow port number), sorted."""
-
-    ofports: tuple[tuple[Transport, int], ...] = ()
-
-
-class GroupNumber(msgspec.Struct, frozen=True, gc=False):
-    """The OpenFlow group id that this host gave to a multicast group of a network."""
-
-    network: str
-    address: str
-    number: int
-
-    @property
-    def id(self) -> str:
-        return f"{self.network}/{self.address}"
-
-
-class Station(msgspec.Struct, frozen=True, gc=False):
-    """An endpoint as this host sees it: `ofport` where it is plugged in here, else `host`, where it lives."""
-
-    id: str
-    network: str
-    mac: str
-    ips: tuple[str, ...]
-    multicast: tuple[str, ...]
-    ofport: int | None
-    host: str | None
-    security: bool
-
-
-Facet = Port | Attachment | Subscription | Endpoint | Network | LiveHost | Tunnels | GroupNumber
-F = TypeVar("F", Port, Attachment, Subscription, Endpoint, Network, LiveHost, Tunnels, GroupNumber)
-
-
-class Change(msgspec.Struct, frozen=True, gc=False):
-    """One facet of one thing: its new value, or None when it is gone.
-
-    `id` is a port's (Port, Attachment, Subscription, Endpoint), a network's, a host's name, "" (Tunnels),
-    "network/address" (GroupNumber).
-    """
-
-    facet: type[Facet]
-    id: str
-    value: Facet | None
+MULTICAST, POLICY, CONJUNCTION = "multicast", "policy", "conjunction"
+"""The spaces of numbers; see `Number`."""
 
 
 class View:
@@ -96,62 +52,72 @@ class View:
 
     def __init__(self, host: str) -> None:
         self.host = host
+        self.topology = Topology({}, (), ())
         self._facets: dict[type[Facet], dict[str, Facet]] = {
             kind: {} for kind in (*_STATION_FACETS, *_KIND_OF)
         }
+        self._indexes = Indexes()
         self._room: dict[Transport, int | None] = dict.fromkeys(Transport)
-        self._subscribers: dict[str, dict[str, set[str]]] = {}
+        self._derived: dict[Key, object] = {}
+        self._next_hops: dict[str, set[str]] = {}
 
     # -- change
 
     def apply(self, changes: Iterable[Change]) -> set[Key]:
         """Take the changes in and return every key whose meaning they touched."""
         dirty: set[Key] = set()
-        hosts_differ = False
+        hosts_differ = routers_differ = False
+        filtered = set(self._indexes.of_kind("filtered"))
         for change in changes:
             if change.facet in _STATION_FACETS:
                 self._apply_to_station(change, dirty)
-            elif self._set(change):
+            elif self._set(change, dirty):
                 dirty.add(Key(_KIND_OF[change.facet], change.id))
                 hosts_differ |= change.facet is LiveHost
+                routers_differ |= change.facet in _ROUTER_FACETS
         if hosts_differ:
             self._measure_room(dirty)
+        if routers_differ:
+            self.topology = Topology(
+                {router.id: router for router in self.all(Router)},
+                self.all(RouterInterface),
+                self.all(Peering),
+            )
+            self._watch_next_hops()
+        if routers_differ or filtered != set(self._indexes.of_kind("filtered")):
+            self._derive(dirty)
         return dirty
 
-    def _set(self, change: Change) -> bool:
+    def _set(self, change: Change, dirty: set[Key]) -> bool:
         facets = self._facets[change.facet]
-        if facets.get(change.id) == change.value:
+        before = facets.get(change.id)
+        if before == change.value:
             return False
         if change.value is None:
             del facets[change.id]
         else:
             facets[change.id] = change.value
+        if (sets_of := SETS_OF.get(change.facet)) is not None:
+            self._indexes.move(change.id, before, change.value, sets_of, dirty)
         return True
 
     def _apply_to_station(self, change: Change, dirty: set[Key]) -> None:
         before = self.station(change.id)
-        self._set(change)
+        self._set(change, dirty)
         after = self.station(change.id)
         if before == after:
             return
         dirty.add(Key("station", change.id))
-        for station, joins in ((before, False), (after, True)):
-            if station is not None and station.multicast:
-                dirty.add(Key("subscribers", station.network))
-                for address in station.multicast:
-                    self._subscribe(station, address, joins=joins)
-
-    def _subscribe(self, station: Station, address: str, *, joins: bool) -> None:
-        groups = self._subscribers.setdefault(station.network, {})
-        members = groups.setdefault(address, set())
-        if joins:
-            members.add(station.id)
-            return
-        members.discard(station.id)
-        if not members:
-            del groups[address]
-        if not groups:
-            del self._subscribers[station.network]
+        policies = {station.policy for station in (before, after) if station is not None} - {""}
+        stood = {policy for policy in policies if self.members("policy", policy)}
+        self._indexes.move(change.id, before, after, of_station, dirty)
+        for policy in policies:
+            if bool(self.members("policy", policy)) != (policy in stood):
+                dirty.update(Key("policies", group) for group in policy.split(","))
+        for address in _addresses(before) ^ _addresses(after):
+            if (holders := self._next_hops.get(address)) is not None:
+                holders ^= {change.id}
+                dirty.add(Key("next hop", address))
 
     def _measure_room(self, dirty: set[Key]) -> None:
         """What the underlays of all living hosts carry; looks at each, so once for all changes."""
@@ -162,6 +128,38 @@ class View:
             if room != self._room[transport]:
                 self._room[transport] = room
                 dirty.add(Key("room", transport))
+
+    def _watch_next_hops(self) -> None:
+        """Which stations have the addresses that routes lead to; looks at all, so only when routes change."""
+        self._next_hops = {
+            f"{hop.interface.network}/{hop.address}": set()
+            for router in self.all(Router)
+            for route in self.topology.routes(router.id)
+            for hop in route.hops
+            if hop.address is not None
+        }
+        if self._next_hops:
+            for _, id in (key for key in self.owners() if key.kind == "station"):
+                for address in _addresses(self.station(id)) & self._next_hops.keys():
+                    self._next_hops[address].add(id)
+
+    def _derive(self, dirty: set[Key]) -> None:
+        """What the topology comes to here; whatever differs from before is dirty."""
+        topology = self.topology
+        derived: dict[Key, object] = {}
+        for router in self.all(Router):
+            derived[Key("routes", router.id)] = topology.routes(router.id), topology.answers_for(router.id)
+        labels: dict[str, set[str]] = {}
+        for network in self._indexes.of_kind("filtered"):
+            label = topology.domain(network)
+            for joined in topology.joined(network):
+                labels.setdefault(joined, set()).add(label)
+        for network in topology.networks():
+            derived[Key("domain", network)] = topology.domain(network)
+        for network, of_network in labels.items():
+            derived[Key("scopes", network)] = tuple(sorted(of_network))
+        before, self._derived = self._derived, derived
+        dirty.update(key for key in before.keys() | derived if before.get(key) != derived.get(key))
 
     # -- what there is
 
@@ -178,6 +176,15 @@ class View:
         """How many facets of a type there are."""
         return len(self._facets[facet])
 
+    def members(self, kind: str, id: str) -> Members:
+        """What is in a set of the indexes, by id."""
+        return self._indexes.members(Key(kind, id))
+
+    def port_at(self, ofport: int) -> str | None:
+        """The id of the port that is plugged in there."""
+        attachment = next(iter(self.members("ofport", str(ofport)).values()), None)
+        return attachment.port if isinstance(attachment, Attachment) else None
+
     def station(self, id: str) -> Station | None:
         """The endpoint of that port; None when it is nowhere.
 
@@ -185,20 +192,7 @@ class View:
         """
         port, attachment = self.get(Port, id), self.get(Attachment, id)
         if port is not None and attachment is not None:
-            subscription = self.get(Subscription, id)
-            groups = port.multicast
-            if subscription is not None:
-                groups = tuple(sorted({*groups, *subscription.groups}))
-            return Station(
-                id=id,
-                network=port.network,
-                mac=port.mac,
-                ips=port.ips,
-                multicast=groups,
-                ofport=attachment.ofport,
-                host=None,
-                security=port.security,
-            )
+            return self._own_station(port, attachment)
         endpoint = self.get(Endpoint, id)
         if endpoint is None or endpoint.host == self.host:
             return None
@@ -211,21 +205,48 @@ class View:
             ofport=None,
             host=endpoint.host,
             security=True,
+            groups=endpoint.groups,
+        )
+
+    def _own_station(self, port: Port, attachment: Attachment) -> Station:
+        subscription, claim = self.get(Subscription, port.id), self.get(Claim, port.id)
+        multicast, ips = port.multicast, port.ips
+        if subscription is not None:
+            multicast = tuple(sorted({*multicast, *subscription.groups}))
+        if claim is not None:
+            ips = (*ips, *(address for address in claim.ips if address not in ips))
+        return Station(
+            id=port.id,
+            network=port.network,
+            mac=port.mac,
+            ips=ips,
+            multicast=multicast,
+            ofport=attachment.ofport,
+            host=None,
+            security=port.security,
+            groups=port.groups,
+            pairs=tuple((pair.prefix, pair.mac or port.mac) for pair in port.address_pairs),
         )
 
     def owners(self) -> Iterator[Key]:
         """Everything that owns flows, in a stable order."""
         yield SWITCH
-        for id in self._facets[Network]:
-            yield Key("network", id)
+        for facet in (Network, Router, RouterInterface, Rule):
+            for id in self._facets[facet]:
+                yield Key(_KIND_OF[facet], id)
+        for kind in ("policy", "prefix"):
+            for id in self._indexes.of_kind(kind):
+                yield Key(kind, id)
         for id in {**self._facets[Port], **self._facets[Endpoint]}:
             yield Key("station", id)
 
-    def groups_wanted(self, networks: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """(network, address) of each multicast group of `networks` with subscribers: it needs a number."""
-        for network in networks:
-            for address in self._subscribers.get(network, ()):
-                yield network, address
+    def derived(self, key: Key) -> object | None:
+        """What the topology came to: see `Lens.routes`, `domain` and `scopes`."""
+        return self._derived.get(key)
+
+    def has_next_hop(self, network: str, address: str) -> bool:
+        """Whether an endpoint has the address that a route leads to."""
+        return bool(self._next_hops.get(f"{network}/{address}"))
 
     def mtu_bytes(self, network: Network) -> int | None:
         """The largest packet of `network` that every living host carries; None while no host is known."""
@@ -234,63 +255,49 @@ class View:
 
     def subscribers(self, network: str) -> Mapping[str, set[str]]:
         """Multicast address -> ids of the stations of `network` that want its packets."""
-        return self._subscribers.get(network, {})
+        groups: dict[str, set[str]] = {}
+        for id, station in self.members("subscribers", network).items():
+            if isinstance(station, Station):
+                for address in station.multicast:
+                    groups.setdefault(address, set()).add(id)
+        return groups
+
+    # -- what needs a number of this host
+
+    def groups_wanted(self, networks: Iterable[str]) -> Iterator[str]:
+        """Owners in MULTICAST: the multicast groups of `networks` with subscribers."""
+        for network in networks:
+            for address in self.subscribers(network):
+                yield f"{network}/{address}"
+
+    def policies_wanted(self) -> Iterable[str]:
+        """Owners in POLICY: what groups the ports of this host are in together."""
+        return self._indexes.of_kind("policy")
+
+    def conjunctions_wanted(self) -> Iterator[str]:
+        """Owners in CONJUNCTION: what sets rules refer to, by rank."""
+        for remote in self._indexes.of_kind("uses"):
+            for rule in self.members("uses", remote).values():
+                if isinstance(rule, Rule):
+                    yield f"{remote}@{rule.rank}"
 
 
-class Lens:
-    """A view through which apps look; it remembers what they asked for in `reads`."""
-
-    __slots__ = ("_view", "reads")
-
-    def __init__(self, view: View) -> None:
-        self._view = view
-        self.reads: set[Key] = set()
-
-    def network(self, id: str) -> Network | None:
-        """A network that this host takes part in."""
-        self.reads.add(Key("network", id))
-        return self._view.get(Network, id)
-
-    def host(self, name: str) -> LiveHost | None:
-        """A living host; one that is not alive is None."""
-        self.reads.add(Key("host", name))
-        return self._view.get(LiveHost, name)
-
-    def station(self, id: str) -> Station | None:
-        """See `View.station`."""
-        self.reads.add(Key("station", id))
-        return self._view.station(id)
-
-    def tunnel(self, transport: Transport) -> int | None:
-        """The switch's port into tunnels of this transport."""
-        self.reads.add(Key("tunnels", ""))
-        tunnels = self._view.get(Tunnels, "")
-        return dict(tunnels.ofports).get(transport) if tunnels else None
-
-    def mtu_bytes(self, network: Network) -> int | None:
-        """See `View.mtu_bytes`."""
-        self.reads.add(Key("room", network.transport))
-        return self._view.mtu_bytes(network)
-
-    def subscribers(self, network: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """(multicast address, ids of its stations), both sorted."""
-        self.reads.add(Key("subscribers", network))
-        return tuple(
-            (address, tuple(sorted(members)))
-            for address, members in sorted(self._view.subscribers(network).items())
-        )
-
-    def group_number(self, network: str, address: str) -> int | None:
-        """The OpenFlow group id of a multicast group; None until it has one."""
-        self.reads.add(Key("group", f"{network}/{address}"))
-        number = self._view.get(GroupNumber, f"{network}/{address}")
-        return number.number if number else None
+def _addresses(station: Station | None) -> set[str]:
+    return set() if station is None else {f"{station.network}/{address}" for address in station.ips}
 
 
-_STATION_FACETS: frozenset[type[Facet]] = frozenset({Port, Attachment, Subscription, Endpoint})
+_STATION_FACETS: frozenset[type[Facet]] = frozenset({Port, Attachment, Subscription, Claim, Endpoint})
+_ROUTER_FACETS: frozenset[type[Facet]] = frozenset({Router, RouterInterface, Peering})
 _KIND_OF: dict[type[Facet], str] = {
     Network: "network",
+    Subnet: "subnet",
     LiveHost: "host",
     Tunnels: "tunnels",
-    GroupNumber: "group",
+    Router: "router",
+    RouterInterface: "interface",
+    Peering: "peering",
+    Group: "group",
+    Rule: "rule",
+    AddressEntry: "address entry",
+    Number: "number",
 }

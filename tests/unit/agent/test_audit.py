@@ -6,7 +6,7 @@ from plait.agent.engine import PORTION, Engine
 from plait.agent.inspection import Inspection
 from plait.compile import compile_all
 from plait.model.entities import Endpoint, LiveHost, Network
-from plait.model.view import Change
+from plait.model.facets import Change
 
 RED = Network(id="red", name="red", vni=5000)
 

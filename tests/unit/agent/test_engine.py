@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from plait.agent.engine import PORTION, Engine
 from plait.compile import compile_all
 from plait.model.entities import Endpoint, LiveHost, Network, Port, Transport
-from plait.model.view import Attachment, Change, Key, Tunnels
+from plait.model.facets import Attachment, Change, Key, Tunnels
 
 MANY = 5 * PORTION
 RED = Network(id="red", name="red", vni=5000)

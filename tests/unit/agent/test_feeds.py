@@ -14,7 +14,7 @@ from plait.agent.reach import ReachFeed
 from plait.lab.stores import FaultyStore
 from plait.model import codec
 from plait.model.entities import Endpoint, LiveHost, Network, Port
-from plait.model.view import Attachment, Change, GroupNumber, Key, Tunnels
+from plait.model.facets import Attachment, Change, Key, Number, Tunnels
 from plait.reach.api import Announced, InSync, Interest, Left, ReachEvent, ReachUnavailable, Withdrawn
 from plait.store import keys
 from plait.store.api import Delete, Put
@@ -259,11 +259,14 @@ def test_a_multicast_group_gets_a_number_with_its_first_subscriber_and_gives_it_
     engine.change([Change(Network, "red", RED)])
     for each, number in ((a, 1), (b, 2)):
         engine.change([Change(Port, each.id, each), Change(Attachment, each.id, Attachment(each.id, number))])
-    assert {n.address: n.number for n in engine.view.all(GroupNumber)} == {"239.1.1.1": 1, "239.1.1.2": 2}
+    assert {n.owner: n.number for n in engine.view.all(Number)} == {
+        "red/239.1.1.1": 1,
+        "red/239.1.1.2": 2,
+    }
     engine.change([Change(Port, "b", None)])
-    assert {n.address: n.number for n in engine.view.all(GroupNumber)} == {"239.1.1.1": 1}
+    assert {n.owner: n.number for n in engine.view.all(Number)} == {"red/239.1.1.1": 1}
     engine.change([Change(Port, "a", None)])
-    assert not list(engine.view.all(GroupNumber))
+    assert not list(engine.view.all(Number))
 
 
 def test_what_others_said_comes_back_from_disk_and_what_the_switch_said_does_not() -> None:
@@ -272,7 +275,7 @@ def test_what_others_said_comes_back_from_disk_and_what_the_switch_said_does_not
         Change(Endpoint, "q", endpoint("q")),
         Change(Network, "red", RED),
         Change(LiveHost, "h2", LiveHost(name="h2", vtep="172.16.0.2")),
-        Change(GroupNumber, "red/239.1.1.1", GroupNumber("red", "239.1.1.1", 7)),
+        Change(Number, "multicast/red/239.1.1.1", Number("multicast", "red/239.1.1.1", 7)),
     ]
     of_the_switch = [Change(Attachment, "p", Attachment("p", 1)), Change(Tunnels, "", Tunnels())]
     records = {key: value for key, value in to_disk([*changes, *of_the_switch]) if value is not None}

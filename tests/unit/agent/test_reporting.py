@@ -11,7 +11,7 @@ from plait.agent.reporting import Reporting
 from plait.lab.stores import FaultyStore
 from plait.model import codec
 from plait.model.entities import Endpoint, LiveHost, Network, Port, PortState, PortStatus, Transport
-from plait.model.view import Attachment, Change, Key, Tunnels
+from plait.model.facets import Attachment, Change, Key, Tunnels
 from plait.reach.watch import WatchReach
 from plait.reconcile.switch import key_of
 from plait.store import keys

@@ -1,0 +1,96 @@
+"""Sets that a view keeps beside its facets, so that a question costs what its answer weighs.
+
+A set has a key, like everything that can be read; a change of a member dirties the sets that it was in and is
+in (DESIGN.md, rule 2).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from plait.model.entities import Subnet
+from plait.model.facets import Attachment, Facet, Key, Station
+from plait.model.policy import AddressEntry, Rule
+from plait.model.routers import Peering, RouterInterface
+
+Members = Mapping[str, Facet | Station]
+
+
+def _of_interface(interface: RouterInterface) -> Iterator[Key]:
+    yield Key("interfaces of network", interface.network)
+
+
+def _of_subnet(subnet: Subnet) -> Iterator[Key]:
+    yield Key("subnets", subnet.network)
+
+
+def _of_rule(rule: Rule) -> Iterator[Key]:
+    yield Key("rules", rule.group)
+    if rule.remote_set is not None:
+        yield Key("uses", rule.remote_set)
+
+
+def _of_entry(entry: AddressEntry) -> Iterator[Key]:
+    yield Key("prefix", entry.prefix)
+
+
+def _of_attachment(attachment: Attachment) -> Iterator[Key]:
+    yield Key("ofport", str(attachment.ofport))
+
+
+def _of_peering(peering: Peering) -> Iterator[Key]:
+    yield Key("peerings", peering.router)
+
+
+def of_station(station: Station) -> Iterator[Key]:
+    """The sets that an endpoint is in."""
+    if station.multicast:
+        yield Key("subscribers", station.network)
+    if station.policy:
+        yield Key("policy", station.policy)
+        yield Key("filtered", station.network)
+
+
+SETS_OF: Mapping[type[Facet], Callable[..., Iterator[Key]]] = {
+    RouterInterface: _of_interface,
+    Subnet: _of_subnet,
+    Rule: _of_rule,
+    AddressEntry: _of_entry,
+    Attachment: _of_attachment,
+    Peering: _of_peering,
+}
+
+
+class Indexes:
+    """Sets of members by id, by kind and id of the set."""
+
+    def __init__(self) -> None:
+        self._sets: dict[str, dict[str, dict[str, Facet | Station]]] = {}
+
+    def members(self, key: Key) -> Members:
+        """What is in a set; nothing is in a set that does not exist."""
+        return self._sets.get(key.kind, {}).get(key.id, {})
+
+    def of_kind(self, kind: str) -> Iterable[str]:
+        """The ids of the sets of a kind that are not empty."""
+        return self._sets.get(kind, {}).keys()
+
+    def move(
+        self,
+        id: str,
+        before: Facet | Station | None,
+        after: Facet | Station | None,
+        sets_of: Callable[..., Iterator[Key]],
+        dirty: set[Key],
+    ) -> None:
+        """A member became another one (None: there was, or is, none)."""
+        old = set() if before is None else set(sets_of(before))
+        new = set() if after is None else set(sets_of(after))
+        for kind, set_id in old - new:
+            sets = self._sets[kind]
+            del sets[set_id][id]
+            if not sets[set_id]:
+                del sets[set_id]
+        if after is not None:
+            for kind, set_id in new:
+                self._sets.setdefault(kind, {}).setdefault(set_id, {})[id] = after
+        dirty |= old
+        dirty |= new

@@ -1,0 +1,57 @@
+"""Numbers of this host's own for what its view holds: what is new gets one, what is gone gives its back.
+
+Rule 3 of the design: compiling allocates nothing, so whoever changes a view calls `renumber` and applies what
+it says. The same view and the same numbers before give the same numbers after.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from plait.model.facets import Change, Key, Number
+from plait.model.numbers import Space, assign
+from plait.model.view import CONJUNCTION, MULTICAST, POLICY, View
+
+MULTICAST_GROUPS = Space(1, 0xFFFFFEFF)
+"""OpenFlow group ids (OFPG_MAX)."""
+POLICIES = Space(1, 0xFFFF)
+CONJUNCTIONS = Space(1, 0xFFFFFFFE)
+
+
+def renumber(view: View, dirty: Iterable[Key]) -> list[Change]:
+    """The numbers that change with what is dirty, those given back first. Raises SpaceFull."""
+    networks: set[str] = set()
+    kinds: set[str] = set()
+    for key in dirty:
+        kinds.add(key.kind)
+        if key.kind == "subscribers":
+            networks.add(key.id)
+    changes: list[Change] = []
+    if networks:
+        numbers = _of_space(view, MULTICAST)
+        elsewhere = {owner for owner in numbers if owner.split("/", 1)[0] not in networks}
+        wanted = {*elsewhere, *view.groups_wanted(networks)}
+        changes += _reassign(MULTICAST, MULTICAST_GROUPS, numbers, wanted, "OpenFlow group id")
+    if "policy" in kinds:
+        numbers = _of_space(view, POLICY)
+        changes += _reassign(POLICY, POLICIES, numbers, set(view.policies_wanted()), "policy number")
+    if "uses" in kinds:
+        numbers = _of_space(view, CONJUNCTION)
+        wanted = set(view.conjunctions_wanted())
+        changes += _reassign(CONJUNCTION, CONJUNCTIONS, numbers, wanted, "conjunction id")
+    return changes
+
+
+def _of_space(view: View, space: str) -> dict[str, int]:
+    return {each.owner: each.number for each in view.all(Number) if each.space == space}
+
+
+def _reassign(
+    space: str, numbers: Space, current: dict[str, int], wanted: set[str], what: str
+) -> Iterator[Change]:
+    if current.keys() == wanted:
+        return
+    assigned = assign(numbers, current, wanted, what=what)
+    for owner in sorted(current.keys() - wanted):
+        yield Change(Number, f"{space}/{owner}", None)
+    for owner in sorted(wanted - current.keys()):
+        number = Number(space, owner, assigned[owner])
+        yield Change(Number, number.id, number)
