@@ -28,7 +28,7 @@ class Hop(msgspec.Struct, frozen=True, gc=False):
 
 
 class Route(msgspec.Struct, frozen=True, gc=False):
-    """Where a router sends packets for `prefix`: by one of `hops` (several: ECMP)."""
+    """Where a router sends packets for `prefix`: by one of `hops` (several: ECMP; none: nowhere)."""
 
     prefix: str
     hops: tuple[Hop, ...]
@@ -91,7 +91,7 @@ class Topology:
         interfaces: Iterable[RouterInterface],
         peerings: Iterable[Peering],
     ) -> None:
-        self._routers = routers
+        self.routers = routers
         self._of_router: dict[str, list[RouterInterface]] = {}
         self._of_network: dict[str, list[RouterInterface]] = {}
         for interface in sorted(interfaces, key=lambda each: each.id):
@@ -194,8 +194,13 @@ class Topology:
             routes.setdefault(each.prefix, Route(each.prefix, (Hop(each),)))
         return routes
 
-    def _statics(self, router: str) -> tuple[StaticRoute, ...]:
-        return self._routers[router].routes if router in self._routers else ()
+    def _statics(self, router: str) -> Iterator[StaticRoute]:
+        """The routes that lead somewhere: by way of a router that is joined, or out of an own subnet."""
+        peers, own = self.peers(router), [span(each.prefix) for each in self.interfaces(router)]
+        for static in self.routers[router].routes if router in self.routers else ():
+            hops = [span(address) for address in static.next_hops]
+            if static.router in peers or any(prefix.covers(hop) for hop in hops for prefix in own):
+                yield static
 
     def _of_peers(self, router: str) -> Iterator[RouterInterface]:
         for peer in self.peers(router):
@@ -213,8 +218,7 @@ class Topology:
     ) -> Iterator[Route]:
         """A static route, to the subnets where it ends."""
         if static.router is not None:
-            if static.router in self.peers(router):
-                yield from self._by_way_of(static.router, static, path, within, loops)
+            yield from self._by_way_of(static.router, static, path, within, loops)
             return
         hops: list[Hop] = []
         for address in static.next_hops:
@@ -237,14 +241,17 @@ class Topology:
         if other in came_by:
             if not _knows_better(self._known(other), came_by[other], within):
                 loops.append((*came_by, other))
+            yield Route(static.destination, ())
             return
         wanted = span(static.destination)
+        rest, covering = Route(static.destination, ()), -1
         for route in self._resolve(other, path, within, loops).values():
             theirs = span(route.prefix)
             if wanted.covers(theirs):
                 yield route
-            elif theirs.covers(wanted):
-                yield Route(static.destination, route.hops)
+            elif theirs.covers(wanted) and theirs.bits > covering:
+                rest, covering = Route(static.destination, route.hops), theirs.bits
+        yield rest
 
     def _join(self) -> dict[str, frozenset[str]]:
         joined: dict[str, set[str]] = {network: {network} for network in self._of_network}
