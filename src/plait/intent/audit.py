@@ -4,17 +4,28 @@ The records of every thing are computed again (`records.py`) and compared with w
 store: while others write, a word of an agent may stand for a moment longer than its port.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from plait.intent import records
 from plait.model.checks import Invalid
 from plait.model.codec import decode
 from plait.model.entities import Entity, Host, Network, Port, Subnet
+from plait.model.policy import PERSONAL, AddressEntry, AddressGroup, Group, Rule
+from plait.model.routers import Peering, Router, RouterInterface
 from plait.store import keys
 from plait.store.api import Item, Store
 
-_FOLLOWING = (keys.NAMES, keys.ALLOCATIONS, keys.BOUND)
-"""What stands only because of a network, subnet or port."""
+_FOLLOWING = (
+    keys.NAMES,
+    keys.ALLOCATIONS,
+    keys.BOUND,
+    keys.MEMBERS,
+    keys.REFERENCES,
+    keys.ASKED,
+    keys.PAIRS,
+)
+"""What stands only because of a thing."""
 
 
 async def audit(store: Store) -> list[str]:
@@ -46,18 +57,18 @@ def find_faults(stored: Mapping[str, Item]) -> Iterator[str]:
         elif stored[key].value != value:
             yield f"{key} is {stored[key].value.decode(errors='replace')} but should be {value.decode()}"
     for key in stored:
-        if key.startswith(_FOLLOWING) and key not in expected:
+        if (key.startswith(_FOLLOWING) or _is_projection(key)) and key not in expected:
             yield f"{key} belongs to nothing that exists"
     yield from _orphans(stored, things)
 
 
 def _orphans(stored: Mapping[str, Item], things: list[Entity]) -> Iterator[str]:
-    """Words of agents about ports that are not there, and things in networks that do not exist."""
-    networks = {thing.id for thing in things if isinstance(thing, Network)}
-    ports = {thing.id: thing for thing in things if isinstance(thing, Port)}
+    """Words of agents about ports that are not there, and things that belong to what does not exist."""
     for thing in things:
-        if isinstance(thing, Subnet | Port) and thing.network not in networks:
-            yield f"{thing.kind} {thing.id} is in network {thing.network}, which does not exist"
+        for needed in _needs(thing):
+            if needed not in stored:
+                yield f"{thing.kind} {_id(thing)} needs {needed}, which does not exist"
+    ports = {thing.id: thing for thing in things if isinstance(thing, Port)}
     for key in stored:
         if key.startswith(keys.STATUSES):
             host, id = key.removeprefix(keys.STATUSES).split("/", 1)
@@ -71,23 +82,77 @@ def _orphans(stored: Mapping[str, Item], things: list[Entity]) -> Iterator[str]:
             yield f"{key} speaks of a port that is on host {ports[id].host}"
 
 
+def _needs(thing: Entity) -> Iterator[str]:
+    """The keys of other things that this one can't be without."""
+    match thing:
+        case Subnet():
+            yield keys.network(thing.network)
+        case Port():
+            yield keys.network(thing.network)
+            yield from (keys.subnet(thing.network, fixed.subnet) for fixed in thing.addresses)
+            yield from (keys.group(group) for group in thing.groups)
+        case RouterInterface():
+            yield keys.router(thing.router)
+            yield keys.subnet(thing.network, thing.subnet)
+        case Peering():
+            yield from (keys.router(thing.router), keys.router(thing.peer))
+        case Group() if thing.is_personal:
+            yield keys.member(thing.id, thing.id.removeprefix(PERSONAL))
+        case Rule():
+            yield keys.group(thing.group)
+            if thing.remote_group is not None:
+                yield keys.group(thing.remote_group)
+            if thing.address_group is not None:
+                yield keys.address_group(thing.address_group)
+        case AddressEntry():
+            yield keys.address_group(thing.group)
+
+
+def _id(thing: Entity) -> str:
+    return str(getattr(thing, "id", ""))
+
+
+_KINDS: tuple[tuple[str, dict[str, type[Entity]]], ...] = (
+    (keys.NETWORKS, {"info": Network, "subnet": Subnet}),
+    (keys.ROUTERS, {"info": Router, "if": RouterInterface, "peer": Peering}),
+    (keys.GROUPS, {"info": Group, "rule": Rule}),
+    (keys.ADDRESS_GROUPS, {"info": AddressGroup, "entry": AddressEntry}),
+)
+"""Where things stand that have others below them: the word behind the id says what it is."""
+
+
 def _kind(key: str) -> type[Entity] | None:
-    if key.startswith(keys.NETWORKS):
-        return Network if key.endswith("/info") else Subnet
+    for prefix, kinds in _KINDS:
+        if key.startswith(prefix):
+            return kinds.get(_word(key, prefix))
     if key.startswith(keys.PORTS):
         return Port
     return Host if key.startswith(keys.INVENTORY) else None
 
 
+def _is_projection(key: str) -> bool:
+    """Whether it is a router's interface below its network."""
+    return key.startswith(keys.NETWORKS) and _word(key, keys.NETWORKS) == "router"
+
+
+def _word(key: str, prefix: str) -> str:
+    return key.removeprefix(prefix).split("/", 2)[1]
+
+
+_RECORDS: dict[type[Entity], Callable[[Any], records.Records]] = {
+    Network: records.of_network,
+    Subnet: records.of_subnet,
+    Port: records.of_port,
+    Host: records.of_host,
+    Router: records.of_router,
+    RouterInterface: records.of_interface,
+    Peering: records.of_peering,
+    Group: records.of_group,
+    Rule: records.of_rule,
+    AddressGroup: records.of_address_group,
+    AddressEntry: records.of_address_entry,
+}
+
+
 def _records(thing: Entity) -> records.Records:
-    match thing:
-        case Network():
-            return records.of_network(thing)
-        case Subnet():
-            return records.of_subnet(thing)
-        case Port():
-            return records.of_port(thing)
-        case Host():
-            return records.of_host(thing)
-        case _:
-            return {}
+    return _RECORDS[type(thing)](thing)

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 
-from plait.intent import records
+from plait.intent import personal, records
 from plait.intent.errors import NotFound
-from plait.intent.transactions import COMMITS_IN_FLIGHT, Failed, Plan, carry_out, gone
+from plait.intent.transactions import COMMITS_IN_FLIGHT, Failed, Plan, carry_out, gone, remove_all
 from plait.model.codec import decode
 from plait.model.entities import Port
 from plait.store import keys
@@ -30,7 +30,8 @@ async def delete_ports(store: Store, ports: Sequence[Port], *, missing_is_fine: 
 
     async def work() -> None:
         for chunk in chunks:
-            await _delete_chunk(store, chunk, said, missing_is_fine=missing_is_fine)
+            for port in await _delete_chunk(store, chunk, said, missing_is_fine=missing_is_fine):
+                await _delete_with_policy(store, port, said)
 
     outcomes = await asyncio.gather(*(work() for _ in range(COMMITS_IN_FLIGHT)), return_exceptions=True)
     for outcome in outcomes:
@@ -38,12 +39,16 @@ async def delete_ports(store: Store, ports: Sequence[Port], *, missing_is_fine: 
             raise outcome
 
 
-async def _delete_chunk(store: Store, ports: Sequence[Port], said: Words, *, missing_is_fine: bool) -> None:
-    async def make(failed: Failed) -> Plan[None]:
+async def _delete_chunk(
+    store: Store, ports: Sequence[Port], said: Words, *, missing_is_fine: bool
+) -> list[Port]:
+    """Those are left, and returned, that have a group of their own."""
+
+    async def make(failed: Failed) -> Plan[list[Port]]:
         found = (await store.get([keys.port(port.network, port.id) for port in ports])).items
         compares: list[Compare] = []
-        claims: list[str] = []
-        words: list[str] = []
+        doomed: list[str] = []
+        left: list[Port] = []
         for asked in ports:
             key = keys.port(asked.network, asked.id)
             if key not in found:
@@ -51,15 +56,44 @@ async def _delete_chunk(store: Store, ports: Sequence[Port], said: Words, *, mis
                     continue
                 raise NotFound(f"port {asked.name!r} is gone already", "nothing is left to do")
             port = decode(Port, found[key].value)
+            if personal.has_own_group(port):
+                left.append(port)
+                continue
             compares.append(KeyAt(key, found[key].revision))
-            claims.extend(records.of_port(port))
-            hosts = said.get(port.id, frozenset())
-            words.extend(keys.reach(port.network, port.id, host) for host in sorted(hosts))
-            speakers = hosts if port.host is None else hosts | {port.host}
-            words.extend(keys.status(host, port.id) for host in sorted(speakers))
-        return Plan(None, tuple(compares), tuple(gone((claims + words)[:MAX_COMMIT_OPS])))
+            doomed.extend(_doomed(port, said))
+        return Plan(left, tuple(compares), tuple(gone(doomed[:MAX_COMMIT_OPS])))
 
-    await carry_out(store, make, "deleting ports")
+    return await carry_out(store, make, "deleting ports")
+
+
+async def _delete_with_policy(store: Store, port: Port, said: Words) -> None:
+    """Remove a port together with its own group, and the rules of others that name it."""
+    key = keys.port(port.network, port.id)
+
+    async def make(failed: Failed) -> Plan[tuple[personal.Remains, list[str]] | None]:
+        item = (await store.get([key])).items.get(key)
+        if item is None:
+            return Plan(None, (), ())
+        now = decode(Port, item.value)
+        remains = await personal.remains(store, now)
+        doomed = [*_doomed(now, said), *remains.doomed]
+        compares = (KeyAt(key, item.revision), *remains.compares)
+        return Plan((remains, doomed[MAX_COMMIT_OPS:]), compares, tuple(gone(doomed[:MAX_COMMIT_OPS])))
+
+    outcome = await carry_out(store, make, f"deleting port {port.name!r}")
+    if outcome is not None:
+        remains, rest = outcome
+        await remove_all(store, rest)
+        await personal.tidy(store, remains.partners)
+
+
+def _doomed(port: Port, said: Words) -> list[str]:
+    """The port's records and claims, and what hosts say of it."""
+    hosts = said.get(port.id, frozenset())
+    speakers = hosts if port.host is None else hosts | {port.host}
+    words = [keys.reach(port.network, port.id, host) for host in sorted(hosts)]
+    words += [keys.status(host, port.id) for host in sorted(speakers)]
+    return [*records.of_port(port), *words]
 
 
 async def _words_of_hosts(store: Store, ports: Sequence[Port]) -> Words:

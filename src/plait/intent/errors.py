@@ -1,11 +1,19 @@
 """What can be wrong with a wish. Every message names the value; after the colon stands the way out."""
 
+from collections.abc import Sequence
+
 
 def counted(count: int, thing: str) -> str:
     """Like "1 port" or "3 addresses"."""
     if count == 1:
         return f"{count} {thing}"
     return f"{count} {thing}{'es' if thing.endswith('s') else 's'}"
+
+
+def some(thing: str, of: Sequence[str], *, shown: int = 3) -> str:
+    """Like "5 ports (a, b, c, ...)"."""
+    listed = ", ".join(sorted(of)[:shown]) + (", ..." if len(of) > shown else "")
+    return f"{counted(len(of), thing)} ({listed})"
 
 
 class IntentError(Exception):

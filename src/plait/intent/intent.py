@@ -1,8 +1,13 @@
 """What users ask for, as one object over a store: every frontend calls this and nothing below."""
 
+from plait.intent.address_groups import AddressGroups
+from plait.intent.connections import Connections
+from plait.intent.groups import Groups
 from plait.intent.hosts import Hosts
+from plait.intent.members import Members
 from plait.intent.networks import Networks
 from plait.intent.ports import Ports
+from plait.intent.rules import Rules
 from plait.intent.subnets import Subnets
 from plait.model import checks, numbers
 from plait.model.entities import DEFAULT_PROJECT
@@ -11,7 +16,7 @@ from plait.store.api import Store
 
 
 class Intent:
-    """The networks, subnets and ports of one project, and the hosts of the cluster.
+    """The networks, subnets, ports, routers, groups and policies of one project; the hosts of the cluster.
 
     Every method raises `IntentError` (refused as things stand), `Invalid` (a value that can't be) or
     `StoreError`; then nothing was written. After `StoreUnavailable` alone it is unknown whether it was: look
@@ -26,4 +31,9 @@ class Intent:
         self.subnets = Subnets(store, project)
         self.ports = Ports(store, project)
         self.networks = Networks(store, project, vnis or numbers.vnis(), self.subnets, self.ports)
+        self.groups = Groups(store, project)
+        self.members = Members(store, project)
+        self.rules = Rules(store, project)
+        self.address_groups = AddressGroups(store, project)
+        self.connections = Connections(store, project)
         self.hosts = Hosts(store)

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from plait.intent import names, records
 from plait.intent.allocation import Search, SpaceExhausted
-from plait.intent.errors import Full, InUse, Taken, counted
+from plait.intent.errors import Full, InUse, Taken, some
 from plait.intent.ports import Ports
 from plait.intent.subnets import FIRST_ADDRESS, Subnets, check_overlap, make_subnet
 from plait.intent.transactions import Failed, Plan, born, carry_out, changed, gone
@@ -150,12 +150,12 @@ class Networks:
         if ports.items:
             called = [decode(Port, item.value).name for item in ports.items.values()]
             raise InUse(
-                f"network {network.name!r} has {_some('port', called)}",
+                f"network {network.name!r} has {some('port', called)}",
                 "delete them first, or all at once with --force",
             )
         if found and not cascade:
             raise InUse(
-                f"network {network.name!r} has {_some('subnet', [each.prefix for each in found])}",
+                f"network {network.name!r} has {some('subnet', [each.prefix for each in found])}",
                 "delete them first, or all at once with --force",
             )
         if found:
@@ -187,9 +187,3 @@ class Networks:
                 raise Taken(
                     f"VNI {vni} is taken by network {holder.value.decode()}", "choose another or leave it out"
                 )
-
-
-def _some(what: str, of: Sequence[str], *, shown: int = 3) -> str:
-    """Like "5 ports (a, b, c, ...)"."""
-    listed = ", ".join(sorted(of)[:shown]) + (", ..." if len(of) > shown else "")
-    return f"{counted(len(of), what)} ({listed})"

@@ -59,7 +59,7 @@ class Subnets:
         if network is not None:
             return list((await load(self.store, self.project, network)).subnets)
         found = (await self.store.snapshot(keys.NETWORKS)).items
-        subnets = [decode(Subnet, item.value) for key, item in found.items() if not key.endswith("/info")]
+        subnets = [decode(Subnet, item.value) for key, item in found.items() if keys.is_subnet(key)]
         return sorted(
             (each for each in subnets if each.project == self.project),
             key=lambda each: (each.network, each.prefix),

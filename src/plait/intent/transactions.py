@@ -6,13 +6,14 @@ Rule 2: a plan compares every revision that it was made from; a conflict means t
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from plait.intent.errors import Stale
 from plait.store.api import (
     ABSENT,
+    MAX_COMMIT_OPS,
     Compare,
     Conflict,
     Delete,
@@ -87,3 +88,9 @@ def changed(
 def gone(keys: Iterable[str]) -> list[Write]:
     """Remove these, whether they stand or not."""
     return [Delete(key) for key in sorted(keys)]
+
+
+async def remove_all(store: Store, doomed: Sequence[str]) -> None:
+    """Remove keys that nothing depends on any more, in as many commits as it takes."""
+    for first in range(0, len(doomed), MAX_COMMIT_OPS):
+        await store.commit((), gone(doomed[first : first + MAX_COMMIT_OPS]))

@@ -7,6 +7,7 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
+_RULE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,98}\Z")
 _DEVICE = re.compile(r"[^\s/:]{1,15}\Z")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\Z")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
@@ -23,6 +24,13 @@ def name(value: str, what: str) -> str:
             f"{what} {value!r} is not a name: "
             "use 1 to 63 letters, digits, '.', '_' or '-', beginning with a letter or digit"
         )
+    return value
+
+
+def rule_name(value: str) -> str:
+    """The name of a rule: as `name`, or, of a rule that was made for something named, like `connect:web`."""
+    if not _RULE_NAME.match(value):
+        raise Invalid(f"rule {value!r} is not a name: use letters, digits, '.', '_' or '-'")
     return value
 
 

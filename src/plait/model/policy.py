@@ -101,7 +101,7 @@ class Rule(Entity, frozen=True, kw_only=True, gc=False):
 
     def __post_init__(self) -> None:
         checks.name(self.id, "rule id")
-        checks.name(self.name, "rule")
+        checks.rule_name(self.name)
         checks.name(self.group, "group id")
         if not 0 <= self.priority <= MAX_PRIORITY:
             raise Invalid(f"priority {self.priority} is out of range: choose 0 to {MAX_PRIORITY}")

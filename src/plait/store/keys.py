@@ -46,6 +46,11 @@ def subnet(network: str, subnet: str) -> str:
     return f"{NETWORKS}{network}/subnet/{subnet}"
 
 
+def is_subnet(key: str) -> bool:
+    """Whether a key below `NETWORKS` is a subnet's."""
+    return "/subnet/" in key.removeprefix(NETWORKS)
+
+
 def router_on_network(network: str, router: str, subnet: str) -> str:
     """The same record as `router_interface`, for whoever follows the network."""
     return f"{NETWORKS}{network}/router/{router}/{subnet}"
@@ -117,6 +122,52 @@ def address_entry_prefix(group: str) -> str:
 def address_entry(group: str, prefix: str) -> str:
     """`prefix` as text; its '/' stands as '_' in the key."""
     return f"{ADDRESS_GROUPS}{group}/entry/{prefix.replace('/', '_')}"
+
+
+MEMBERS = ROOT + "member/"
+REFERENCES = ROOT + "referred/"
+ASKED = ROOT + "asked/"
+PAIRS = ROOT + "pair/"
+
+
+def member_prefix(group: str) -> str:
+    """Who is in a group, found without reading every port."""
+    return f"{MEMBERS}{group}/"
+
+
+def member(group: str, port: str) -> str:
+    """The port's name; written with the port."""
+    return f"{MEMBERS}{group}/{port}"
+
+
+def reference_prefix(group: str) -> str:
+    """The rules that refer to a group or address group."""
+    return f"{REFERENCES}{group}/"
+
+
+def reference(group: str, of_group: str, rule: str) -> str:
+    """The rule's name; written with the rule `rule` of `of_group`, which refers to `group`."""
+    return f"{REFERENCES}{group}/{of_group}/{rule}"
+
+
+def asked_prefix(router: str) -> str:
+    """Who wants to be joined to a router, found without reading every router."""
+    return f"{ASKED}{router}/"
+
+
+def asked(router: str, by: str) -> str:
+    """Written with `peering(by, router)`."""
+    return f"{ASKED}{router}/{by}"
+
+
+def address_pairs_prefix(network: str) -> str:
+    """What ports of a network may send as, besides their own addresses."""
+    return f"{PAIRS}{network}/"
+
+
+def address_pairs(network: str, port: str) -> str:
+    """The port's address pairs; written with the port, if it has any."""
+    return f"{PAIRS}{network}/{port}"
 
 
 def port_prefix(network: str) -> str:
