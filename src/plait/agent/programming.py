@@ -17,6 +17,7 @@ import structlog
 from plait.agent.again import Again
 from plait.agent.engine import Engine
 from plait.agent.punts import Punts
+from plait.agent.services.wiring import services
 from plait.agent.together import until_one_ends
 from plait.flows.flow import Flow, Group, flow_key
 from plait.flows.pipeline import table_name
@@ -55,7 +56,7 @@ class Programming:
         self._on_state = on_state
         self._on_confirmed = on_confirmed
         self._dump_wanted = False
-        self._punts = Punts(engine)
+        self._punts = Punts(services(engine))
         self._foreign: list[tuple[str, Flow]] = []
         self._since_dump: list[ForeignFlowChange] | None = None
         self.connection: OpenFlowConnection | None = None

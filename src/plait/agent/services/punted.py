@@ -1,0 +1,21 @@
+"""A packet that the switch handed over, as services see it."""
+
+from collections.abc import Callable
+
+import msgspec
+
+
+class Punted(msgspec.Struct, frozen=True, gc=False):
+    """The port that it came by, the VNI of the network that it is in, and its beginning.
+
+    `note` is what the flow that handed it over had to say.
+    """
+
+    ofport: int
+    vni: int
+    frame: bytes
+    note: bytes = b""
+
+
+Service = Callable[[Punted], bytes | None]
+"""Raises MalformedMessage for a packet that breaks its format."""
