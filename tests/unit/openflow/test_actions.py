@@ -30,6 +30,7 @@ from plait.wire.openflow.actions import (
     load,
     meter,
     move,
+    multipath,
     nat,
     output,
     output_reg,
@@ -52,6 +53,7 @@ SIMPLE = [
     nat("src", first=b"\x0a\0\0\1"),
     conjunction(77, 2, 3),
     check_pkt_larger(1450, "reg3", 31),
+    multipath(3, "reg11", 4, 8),
     dec_ttl(),
     set_queue(1),
     learn(
@@ -82,6 +84,7 @@ MEANINGS = [
     ),
     parsed.Conjunction(77, 2, 3),
     parsed.CheckPktLarger(1450, Bits("reg3", 31, 1)),
+    parsed.Multipath("symmetric_l3l4+udp", 0, "hrw", 3, 0, Bits("reg11", 4, 8)),
     parsed.DecTtl(),
     parsed.SetQueue(1),
     parsed.Learn(
@@ -175,6 +178,8 @@ def test_nothing_to_apply_is_no_instruction() -> None:
         (lambda: nat(first=b"\1\2\3\4"), "only with a direction"),
         (lambda: nat("src", first=b"\1" * 4, last=b"\1" * 16), "two families"),
         (lambda: conjunction(1, 3, 2), "2 to 64 clauses"),
+        (lambda: multipath(0, "reg0", 0, 4), "over 0 links: 1 to 16 fit"),
+        (lambda: multipath(17, "reg0", 0, 4), "over 17 links: 1 to 16 fit"),
         (lambda: instructions(goto(1), goto(2)), "comes twice"),
         (lambda: learned_match(Bits("reg0", 0, 8), 256), "does not fit the 8 bits"),
         (lambda: learned_match(Bits("reg0", 0, 8), Bits("reg1", 0, 9)), "copies 9 bits"),
@@ -196,7 +201,8 @@ def test_nesting_is_bounded() -> None:
 def test_somebody_elses_action_is_kept_as_it_is() -> None:
     push_mpls = bytes.fromhex("0013000888470000")
     fin_timeout = bytes.fromhex("ffff0010000023200013000500060000")
+    foreign_hash = bytes.fromhex("ffff002000002320000a00630000000000020001000000000000001f00010004")
     load_of_unknown_field = bytes.fromhex("ffff001800002320000700070001fe040000000000000001")
 
-    for action in (push_mpls, fin_timeout, load_of_unknown_field):
+    for action in (push_mpls, fin_timeout, foreign_hash, load_of_unknown_field):
         assert decode_actions(action) == (parsed.UnknownAction(action),)

@@ -257,6 +257,12 @@ def _(action: parsed.CheckPktLarger) -> str:
 
 
 @action_text.register
+def _(action: parsed.Multipath) -> str:
+    numbers = f"{action.basis},{action.algorithm},{action.n_links},{action.argument}"
+    return f"multipath({action.fields},{numbers},{bits_text(action.target)})"
+
+
+@action_text.register
 def _(_: parsed.DecTtl) -> str:
     return "dec_ttl"
 

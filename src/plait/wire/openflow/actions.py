@@ -67,6 +67,7 @@ __all__ = [
     "load",
     "meter",
     "move",
+    "multipath",
     "nat",
     "note",
     "output",
@@ -83,12 +84,17 @@ __all__ = [
 ACTION_REASON: Final = 1
 """OFPR_ACTION: why a packet-in comes, when an action sent it."""
 
+SYMMETRIC_L3L4_UDP: Final = 3
+HIGHEST_RANDOM_WEIGHT: Final = 2
+"""NX_HASH_FIELDS_* and NX_MP_ALG_*: the ones that `multipath` uses."""
+
 _OUTPUT: Final = Struct("!HHIH6x")
 _SET_FIELD: Final = Struct("!HH")
 _NUMBER: Final = Struct("!HHI")
 _LOAD: Final = Struct("!HHIHH4sQ")
 _RESUBMIT: Final = Struct("!HHIHHB3x")
 _OUTPUT_REG: Final = Struct("!H4sH6x")
+_MULTIPATH: Final = Struct("!HH2xHHI2xH4s")
 _PRESENT: Final = 0x1000
 
 
@@ -210,6 +216,21 @@ def check_pkt_larger(size_bytes: int, field: str, ofs: int) -> bytes:
     """Set one bit of a field to whether the packet, with its Ethernet header, is larger than `size_bytes`."""
     body = size_bytes.to_bytes(2, "big") + ofs.to_bytes(2, "big") + short_header(Bits(field, ofs, 1))
     return nicira(49, body + b"\0" * 6)
+
+
+def multipath(n_links: int, field: str, ofs: int, bits: int) -> bytes:
+    """Set bits of a field to one of 0 to `n_links` - 1, the same for all packets of a connection.
+
+    Both directions come to the same: the hash is over addresses, protocol and ports, and symmetric. By
+    highest random weight (RFC 2992), so that another number of links moves few connections.
+    """
+    where = Bits(field, ofs, bits)
+    if not 1 <= n_links <= min(1 << bits, 1 << 16):
+        raise ValueError(f"multipath() over {n_links} links: 1 to {min(1 << bits, 1 << 16)} fit {bits} bits")
+    body = _MULTIPATH.pack(
+        SYMMETRIC_L3L4_UDP, 0, HIGHEST_RANDOM_WEIGHT, n_links - 1, 0, where.ofs_nbits, short_header(where)
+    )
+    return nicira(10, body)
 
 
 def dec_ttl() -> bytes:

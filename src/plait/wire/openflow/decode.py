@@ -295,6 +295,28 @@ def _check_pkt_larger(data: bytes) -> parsed.Action:
     return parsed.CheckPktLarger(size_bytes, Bits(_field_at(data, 14)[0], ofs, 1))
 
 
+_HASH_FIELDS: Final = (
+    "eth_src",
+    "symmetric_l4",
+    "symmetric_l3l4",
+    "symmetric_l3l4+udp",
+    "nw_src",
+    "nw_dst",
+    "symmetric_l3",
+)
+_LINK_ALGORITHMS: Final = ("modulo_n", "hash_threshold", "hrw", "iter_hash")
+
+
+def _multipath(data: bytes) -> parsed.Action:
+    fields, basis, algorithm, last, argument, ofs_nbits = unpack_from("!HH2xHHI2xH", data, 10)
+    if fields >= len(_HASH_FIELDS) or algorithm >= len(_LINK_ALGORITHMS):
+        return parsed.UnknownAction(data)
+    target = _bits(_field_at(data, 28)[0], ofs_nbits)
+    return parsed.Multipath(
+        _HASH_FIELDS[fields], basis, _LINK_ALGORITHMS[algorithm], last + 1, argument, target
+    )
+
+
 _STANDARD: Final[dict[int, Callable[[bytes], parsed.Action]]] = {
     0: _output,
     17: lambda data: parsed.PushVlan(*unpack_from("!H", data, 4)),
@@ -309,6 +331,7 @@ _NICIRA: Final[dict[int, Callable[[bytes], parsed.Action]]] = {
     6: _move,
     7: _load,
     8: lambda data: parsed.Note(data[10:]),
+    10: _multipath,
     14: _resubmit,
     15: _output_reg,
     16: _learn,

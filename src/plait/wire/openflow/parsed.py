@@ -122,6 +122,17 @@ class CheckPktLarger(_Value, frozen=True):
     target: Bits
 
 
+class Multipath(_Value, frozen=True):
+    """`fields` and `algorithm` by their names in ovs-actions(7)."""
+
+    fields: str
+    basis: int
+    algorithm: str
+    n_links: int
+    argument: int
+    target: Bits
+
+
 class DecTtl(_Value, frozen=True):
     pass
 
@@ -167,6 +178,7 @@ Action = (
     | Learn
     | Conjunction
     | CheckPktLarger
+    | Multipath
     | DecTtl
     | PushVlan
     | PopVlan
