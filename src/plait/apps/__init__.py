@@ -5,7 +5,7 @@ lens for is recorded, so that it runs again when, and only when, something of th
 what it no longer yields is gone.
 """
 
-from plait.apps import l2, multicast, port_security, resolve, switch, transport
+from plait.apps import assignment, l2, multicast, port_security, resolve, switch, transport
 from plait.apps.api import App
 
 APPS: tuple[App, ...] = (
@@ -15,6 +15,8 @@ APPS: tuple[App, ...] = (
     App(4, "resolve", "station", resolve.station),
     App(5, "l2", "station", l2.station),
     App(6, "multicast", "network", multicast.network),
+    App(7, "assignment", "network", assignment.network),
+    App(8, "claims", "station", assignment.station),
 )
 """All apps. Numbers are part of cookies on switches: never give one to another app."""
 

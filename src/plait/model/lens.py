@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from plait.model.entities import LiveHost, Network, Transport
+from plait.model.entities import LiveHost, Network, Port, Subnet, Transport
 from plait.model.facets import Key, Number, Station, Tunnels
 from plait.model.policy import AddressEntry, Group, Rule
 from plait.model.routers import Router, RouterInterface
@@ -35,6 +35,22 @@ class Lens:
         """See `View.station`."""
         self.reads.add(Key("station", id))
         return self._view.station(id)
+
+    def port(self, id: str) -> Port | None:
+        """A port that is bound to this host, plugged in or not."""
+        self.reads.add(Key("port", id))
+        return self._view.get(Port, id)
+
+    def port_at(self, ofport: int) -> str | None:
+        """See `View.port_at`."""
+        self.reads.add(Key("ofport", str(ofport)))
+        return self._view.port_at(ofport)
+
+    def subnets(self, network: str) -> tuple[Subnet, ...]:
+        """The subnets of a network, sorted by id."""
+        self.reads.add(Key("subnets", network))
+        members = self._view.members("subnets", network)
+        return tuple(each for _, each in sorted(members.items()) if isinstance(each, Subnet))
 
     def tunnel(self, transport: Transport) -> int | None:
         """The switch's port into tunnels of this transport."""

@@ -103,7 +103,8 @@ class View:
 
     def _apply_to_station(self, change: Change, dirty: set[Key]) -> None:
         before = self.station(change.id)
-        self._set(change, dirty)
+        if self._set(change, dirty) and change.facet is Port:
+            dirty.add(Key("port", change.id))
         after = self.station(change.id)
         if before == after:
             return
