@@ -1,7 +1,7 @@
 """A real Open vSwitch that holds compiled flows, and what its `ofproto/trace` says, in comparable form."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -10,7 +10,8 @@ import msgspec
 from plait.agent.programming import encoded
 from plait.compile import Compiler
 from plait.flows.agreement import SwitchStep, steps_of
-from plait.flows.flow import Flow
+from plait.flows.connection import FIRST, State, state_text
+from plait.flows.flow import Flow, Group
 from plait.net.appctl import appctl
 from plait.net.openflow import OpenFlowConnection
 from plait.reconcile.switch import Mod, PutFlow, PutGroup
@@ -18,6 +19,7 @@ from plait.wire.openflow.mods import delete_all_flows
 
 from .scene import TUNNELS, VTEPS
 
+TRACKERS_MAX = 8
 _TUNNEL = re.compile(r"ipv[46]\(src=[^,]+,dst=([^,]+),.*(?:vni|key)=(0x[0-9a-f]+)")
 _PORT = re.compile(r"^ +(\S+) (\d+)/(\d+):", re.MULTILINE)
 
@@ -82,22 +84,33 @@ class RealSwitch:
 
     async def load(self, compiler: Compiler) -> None:
         """Have nothing but the compiler's flows and groups."""
+        groups = [entry.group for entry in compiler.groups.values()]
+        await self.load_flows(
+            {Flow(key, e.instructions): e.cookie for key, e in compiler.flows.items()}, groups
+        )
+
+    async def load_flows(self, flows: Mapping[Flow, int], groups: Iterable[Group] = ()) -> None:
+        """Have nothing but these flows, each with its cookie, and groups."""
         connection = await OpenFlowConnection.connect(self._ovs.openflow(self.bridge))
         try:
-            mods: list[Mod] = [PutGroup(entry.group) for entry in compiler.groups.values()]
-            mods += [PutFlow(Flow(key, e.instructions), e.cookie) for key, e in compiler.flows.items()]
-            assert not await connection.commit([delete_all_flows(), *map(encoded, mods)])
+            mods: list[Mod] = [PutGroup(group) for group in groups]
+            mods += [PutFlow(flow, cookie) for flow, cookie in flows.items()]
+            refused = await connection.commit([delete_all_flows(), *map(encoded, mods)])
+            assert not refused, refused
         finally:
             await connection.close()
 
-    async def trace(self, flow: str, *, size_bytes: int) -> RealTrace:
-        """What becomes of a packet; `flow` in ovs-ofctl's words."""
-        text = await appctl(str(self._ovs.rundir), "ofproto/trace", self.bridge, flow)
+    async def trace(self, flow: str, *, size_bytes: int, state: State = FIRST) -> RealTrace:
+        """What becomes of a packet; `flow` in ovs-ofctl's words. All trackers say that it is in `state`."""
+        saying = ("--ct-next", state_text(state)) * TRACKERS_MAX
+        text = await appctl(str(self._ovs.rundir), "ofproto/trace", self.bridge, flow, *saying)
         in_port = int(re.findall(r"in_port=(\d+)", flow)[0])
-        ends = list(
-            self._ends(re.findall(r"^Datapath actions: (.*)$", text, re.MULTILINE)[0], in_port, size_bytes)
-        )
-        final = re.findall(r"^Final flow: (.*)$", text, re.MULTILINE)[0]
+        ends = [
+            end
+            for actions in re.findall(r"^Datapath actions: (.*)$", text, re.MULTILINE)
+            for end in self._ends(actions, in_port, size_bytes)
+        ]
+        final = re.findall(r"^Final flow: (.*)$", text, re.MULTILINE)[-1]
         return RealTrace(
             steps_of(text),
             tuple(ends),

@@ -5,9 +5,12 @@ Pure, from the same bytes that the switch gets; tests hold it equal to `ofproto/
 Rule 1: of the flows that match in a table, the one with the highest priority counts; without any, it drops.
 Rule 2: a packet is not sent back out of the port that it came in by, unless a flow says so (IN_PORT).
 Rule 3: what a bucket of a group does to a packet is not seen by what follows the group.
+Rule 4: what `ct` sends to a table comes there after all else is done, with its fields and registers, and with
+the state that its connection is said to have; nobody else sees that state.
 Source: OpenFlow 1.4.0, 5; ovs-actions(7).
 """
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
@@ -15,14 +18,16 @@ from typing import Final
 import msgspec
 
 from plait.flows import reasons
+from plait.flows.bits import read, whole, write
+from plait.flows.connection import FIRST, State
 from plait.flows.flow import Flow, Group
 from plait.flows.lookup import FlowTable
 from plait.flows.packet import Packet
 from plait.wire.errors import MalformedMessage
+from plait.wire.internet import ETH_IPV4, ETH_IPV6
 from plait.wire.openflow import parsed
 from plait.wire.openflow.decode import decode_actions, decode_instructions
 from plait.wire.openflow.mods import BUCKET, GroupType
-from plait.wire.openflow.nicira import Bits
 from plait.wire.openflow.ports import IN_PORT
 
 DEPTH_MAX: Final = 64
@@ -31,6 +36,7 @@ STEPS_MAX: Final = 4096
 
 _SAME_TABLE: Final = 0xFF
 _IN_PORT_16: Final = IN_PORT & 0xFFFF
+_OF_CONNECTION: Final = ("ct_state", "ct_zone", "ct_mark", "ct_label")
 _LEFT_BEHIND: Final = frozenset(
     {
         "in_port",
@@ -40,6 +46,7 @@ _LEFT_BEHIND: Final = frozenset(
         "tun_ipv6_src",
         "tun_ipv6_dst",
         "metadata",
+        *_OF_CONNECTION,
         *(f"reg{i}" for i in range(16)),
     }
 )
@@ -93,11 +100,19 @@ class Dropped(msgspec.Struct, frozen=True):
 End = Delivered | Sent | Answered | Punted | Dropped
 
 
+class Tracked(msgspec.Struct, frozen=True):
+    """A look at connection tracking. `is_committed`: the connection is known from then on."""
+
+    zone: int
+    is_committed: bool
+
+
 class Trace(msgspec.Struct, frozen=True):
     """The way of a packet through one switch. A packet that is copied has several ends."""
 
     steps: tuple[Step, ...]
     ends: tuple[End, ...]
+    tracked: tuple[Tracked, ...] = ()
 
     @property
     def arrivals(self) -> tuple[End, ...]:
@@ -127,14 +142,17 @@ class Switch:
         self._groups = {group.id: group for group in groups}
         self._tunnels = frozenset(tunnels)
 
-    def trace(self, packet: Packet, in_port: int, *, tun_id: int = 0) -> Trace:
-        """Send `packet` in by a port; what comes from a tunnel has a `tun_id`. Raises NotSimulated."""
-        walk = _Walk(self._tables, self._groups, self._tunnels, packet.size_bytes)
+    def trace(self, packet: Packet, in_port: int, *, tun_id: int = 0, state: State = FIRST) -> Trace:
+        """Send `packet` in by a port; what comes from a tunnel has a `tun_id`. Raises NotSimulated.
+
+        `state`: what every look at connection tracking says of it.
+        """
+        walk = _Walk(self._tables, self._groups, self._tunnels, packet.size_bytes, state)
         fields = {**_as_matched(packet.fields), "in_port": in_port}
         if tun_id:
             fields["tun_id"] = tun_id
-        walk.look_up(0, fields)
-        return Trace(tuple(walk.steps), tuple(walk.ends))
+        walk.go(fields)
+        return Trace(tuple(walk.steps), tuple(walk.ends), tuple(walk.tracked))
 
 
 class _Walk:
@@ -146,14 +164,24 @@ class _Walk:
         groups: Mapping[int, Group],
         tunnels: frozenset[int],
         size_bytes: int,
+        state: State,
     ) -> None:
         self._tables = tables
         self._groups = groups
         self._tunnels = tunnels
         self._size_bytes = size_bytes
+        self._state = state
         self._depth = 0
+        self._waiting: deque[tuple[int, dict[str, int]]] = deque()
         self.steps: list[Step] = []
         self.ends: list[End] = []
+        self.tracked: list[Tracked] = []
+
+    def go(self, fields: dict[str, int]) -> None:
+        """From the first table on, and then on with what came back from connection tracking."""
+        self._waiting.append((0, fields))
+        while self._waiting:
+            self.look_up(*self._waiting.popleft())
 
     def look_up(self, table: int, fields: dict[str, int]) -> None:
         """Find the flow of a table and do what it says."""
@@ -162,23 +190,29 @@ class _Walk:
         flows = self._tables.get(table)
         flow = None if flows is None else flows.lookup(fields)
         self.steps.append(Step(table, flow))
-        lookups, ends = len(self.steps), len(self.ends)
+        before = self._onward()
         for instruction in () if flow is None else _instructions(flow.instructions):
             match instruction:
                 case parsed.ApplyActions(actions):
-                    self._apply(actions, table, fields)
+                    if not self._apply(actions, table, fields):
+                        break
                 case parsed.GotoTable(following):
                     self.look_up(following, fields)
                 case _:
                     raise NotSimulated(f"{flow}: {type(instruction).__name__} is not simulated")
-        if (len(self.steps), len(self.ends)) == (lookups, ends):
+        if self._onward() == before:
             self.ends.append(Dropped(table, reasons.of_drop(table, flow)))
 
-    def _apply(self, actions: Iterable[parsed.Action], table: int, fields: dict[str, int]) -> None:
+    def _onward(self) -> tuple[int, int, int]:
+        """What grows whenever something becomes of the packet."""
+        return len(self.steps), len(self.ends), len(self._waiting)
+
+    def _apply(self, actions: Iterable[parsed.Action], table: int, fields: dict[str, int]) -> bool:
+        """Do these actions; False once the packet goes no further."""
         for action in actions:
             match action:
                 case parsed.SetField(name, value):
-                    write(fields, Bits(name, 0, _width(name)), value)
+                    write(fields, whole(name), value)
                 case parsed.Load(target, value):
                     write(fields, target, value)
                 case parsed.Move(source, target):
@@ -197,10 +231,32 @@ class _Walk:
                     self._apply(inner, table, dict(fields))
                 case parsed.Controller():
                     self.ends.append(Punted(action.userdata, self._on_the_wire(fields)))
+                case parsed.Ct():
+                    self._track(action, table, fields)
+                case parsed.CtClear():
+                    _forget_connection(fields)
+                case parsed.DecTtl() if fields.get("eth_type") not in (ETH_IPV4, ETH_IPV6):
+                    pass
+                case parsed.DecTtl():
+                    if fields.get("nw_ttl", 0) <= 1:
+                        self.ends.append(Punted(b"", self._on_the_wire(fields)))
+                        return False
+                    fields["nw_ttl"] -= 1
                 case parsed.Note():
                     pass
                 case _:
                     raise NotSimulated(f"{type(action).__name__} is not simulated")
+        return True
+
+    def _track(self, action: parsed.Ct, table: int, fields: dict[str, int]) -> None:
+        """A copy comes back in the table that the action names; this one forgets its connection."""
+        zone = action.zone if isinstance(action.zone, int) else read(fields, action.zone)
+        self.tracked.append(Tracked(zone, action.commit))
+        back = {**fields, "ct_state": int(self._state), "ct_zone": zone}
+        self._apply(action.actions, table, back)
+        if action.table is not None:
+            self._waiting.append((action.table, back))
+        _forget_connection(fields)
 
     def _output(self, port: int, table: int, fields: dict[str, int]) -> None:
         packet = self._on_the_wire(fields)
@@ -241,40 +297,9 @@ class _Walk:
         return Packet(kept, self._size_bytes)
 
 
-def read(fields: Mapping[str, int], bits: Bits) -> int:
-    """Some bits of a field; `xreg` and `xxreg` are read from the registers that they are made of."""
-    parts = _registers(bits.field)
-    value = 0
-    for part in parts:
-        value = value << 32 | fields.get(part, 0)
-    if not parts:
-        value = fields.get(bits.field, 0)
-    return value >> bits.ofs & (1 << bits.bits) - 1
-
-
-def write(fields: dict[str, int], bits: Bits, value: int) -> None:
-    """Replace some bits of a field."""
-    mask = (1 << bits.bits) - 1
-    parts = _registers(bits.field)
-    whole = read(fields, Bits(bits.field, 0, 32 * len(parts) or 128))
-    whole = whole & ~(mask << bits.ofs) | (value & mask) << bits.ofs
-    for part in reversed(parts):
-        fields[part] = whole & 0xFFFFFFFF
-        whole >>= 32
-    if not parts:
-        fields[bits.field] = whole
-
-
-@lru_cache(maxsize=256)
-def _registers(name: str) -> tuple[str, ...]:
-    """The 32-bit registers of an `xreg` or `xxreg`, the highest first; none for any other field."""
-    count = 4 if name.startswith("xxreg") else 2 if name.startswith("xreg") else 0
-    first = int(name.lstrip("xreg")) * count if count else 0
-    return tuple(f"reg{first + i}" for i in range(count))
-
-
-def _width(name: str) -> int:
-    return 32 * len(_registers(name)) or 128
+def _forget_connection(fields: dict[str, int]) -> None:
+    for name in _OF_CONNECTION:
+        fields.pop(name, None)
 
 
 def _as_matched(fields: Mapping[str, int]) -> Mapping[str, int]:

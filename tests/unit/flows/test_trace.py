@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from plait.flows.bits import read, write
 from plait.flows.flow import Flow, Group, flow
 from plait.flows.packet import Packet
 from plait.flows.trace import (
@@ -16,8 +17,6 @@ from plait.flows.trace import (
     Sent,
     Switch,
     Trace,
-    read,
-    write,
 )
 from plait.wire.errors import MalformedMessage
 from plait.wire.openflow.actions import (
@@ -34,9 +33,11 @@ from plait.wire.openflow.actions import (
     load,
     meter,
     move,
+    nat,
     note,
     output,
     output_reg,
+    push_vlan,
     resubmit,
     set_field,
 )
@@ -182,7 +183,7 @@ def test_flows_that_lead_in_a_circle_are_found_out() -> None:
         trace([flow(0, 1, match(), apply(resubmit(0)))])
 
 
-@pytest.mark.parametrize("does", [apply(ct(commit=True)), meter(1)])
+@pytest.mark.parametrize("does", [apply(ct(nat())), apply(push_vlan()), meter(1)])
 def test_what_is_not_simulated_is_said(does: bytes) -> None:
     with pytest.raises(NotSimulated, match="not simulated"):
         trace([flow(0, 1, match(), does)])
