@@ -5,7 +5,18 @@ lens for is recorded, so that it runs again when, and only when, something of th
 what it no longer yields is gone.
 """
 
-from plait.apps import assignment, l2, multicast, port_security, resolve, switch, transport
+from plait.apps import (
+    assignment,
+    gateway,
+    l2,
+    multicast,
+    neighbour,
+    port_security,
+    resolve,
+    route,
+    switch,
+    transport,
+)
 from plait.apps.api import App
 
 APPS: tuple[App, ...] = (
@@ -17,6 +28,9 @@ APPS: tuple[App, ...] = (
     App(6, "multicast", "network", multicast.network),
     App(7, "assignment", "network", assignment.network),
     App(8, "claims", "station", assignment.station),
+    App(17, "gateway", "interface", gateway.interface),
+    App(18, "route", "router", route.router),
+    App(19, "neighbour", "station", neighbour.station),
 )
 """All apps. Numbers are part of cookies on switches: never give one to another app."""
 

@@ -33,21 +33,23 @@ def station(lens: Lens, id: str) -> Iterator[Flow]:
     for address in station.ips:
         if ":" in address:
             speaks_v6 = True
-            yield from _resolve_v6(network.vni, ipv6_number(address), mac, answer, here=here)
+            yield from resolve_v6(network.vni, ipv6_number(address), mac, answer, here=here)
         else:
-            yield from _resolve_v4(network.vni, ipv4_number(address), mac, answer, here=here)
+            yield from resolve_v4(network.vni, ipv4_number(address), mac, answer, here=here)
     if speaks_v6:
-        yield from _resolve_v6(network.vni, link_local_number(mac), mac, answer, here=here)
+        yield from resolve_v6(network.vni, link_local_number(mac), mac, answer, here=here)
 
 
-def _resolve_v4(vni: int, address: int, mac: int, answer: bytes, *, here: bool) -> Iterator[Flow]:
+def resolve_v4(vni: int, address: int, mac: int, answer: bytes, *, here: bool) -> Iterator[Flow]:
+    """Requests for `address` (RFC 826) get `answer`, but not those of its owner, if that is `here`."""
     asked = {**NETWORK.is_(vni), "eth_type": ETH_ARP, "arp_op": ARP_REQUEST, "arp_tpa": address}
     yield flow(Table.RESOLVE, 100, match(**asked), answer)
     if here:
         yield flow(Table.RESOLVE, 110, match(**asked, arp_sha=mac), b"")
 
 
-def _resolve_v6(vni: int, address: int, mac: int, answer: bytes, *, here: bool) -> Iterator[Flow]:
+def resolve_v6(vni: int, address: int, mac: int, answer: bytes, *, here: bool) -> Iterator[Flow]:
+    """The same for solicitations (RFC 4861, 7.2.4)."""
     asked = {
         **NETWORK.is_(vni),
         "eth_type": ETH_IPV6,

@@ -1,20 +1,30 @@
-"""What every switch has, whatever is plugged into it: misses, answers to ARP and ND, and the way out."""
+"""What every switch has, whatever is plugged into it: misses, answers to ARP and ND, and the way out.
+
+What all routers have in common is in `router_rules.py`.
+"""
 
 from collections.abc import Iterator
 
+from plait.apps import router_rules
 from plait.flows.address_numbers import ALL_NODES, ALL_NODES_MAC
 from plait.flows.flow import Flow, flow
 from plait.flows.pipeline import Table
 from plait.flows.punt import Punt, punt
-from plait.flows.registers import FROM_TUNNEL, OUT_PORT, OVERSIZE, SCRATCH, SCRATCH_MAC, TUNNEL_PORT
+from plait.flows.registers import (
+    FROM_TUNNEL,
+    OUT_PORT,
+    OVERSIZE,
+    ROUTER,
+    SCRATCH,
+    SCRATCH_MAC,
+    TUNNEL_PORT,
+)
 from plait.model.lens import Lens
-from plait.wire.icmp import QUOTED_V4_BYTES, QUOTED_V6_BYTES
 from plait.wire.internet import (
     ARP_REPLY,
     ETH_ARP,
     ETH_IPV4,
     ETH_IPV6,
-    ETHERNET_HEADER_BYTES,
     MLD_DONE,
     MLD_REPORT,
     MLD_V2_REPORT,
@@ -41,8 +51,7 @@ from plait.wire.openflow.actions import (
 from plait.wire.openflow.oxm import match
 
 _ND = {"eth_type": ETH_IPV6, "ip_proto": PROTO_ICMPV6}
-_SOLICITED_OVERRIDE = 0x60000000
-_OVERRIDE = 0x20000000
+_FROM_ROUTER, _SOLICITED, _OVERRIDE = 0x80000000, 0x40000000, 0x20000000
 _TARGET_LINK_LAYER_ADDRESS = 2
 
 
@@ -54,6 +63,7 @@ def switch(lens: Lens, id: str) -> Iterator[Flow]:
 def _misses() -> Iterator[Flow]:
     """Explicit, so that drops are counted by table."""
     leads_on = {
+        **router_rules.MISSES,
         Table.RESOLVE: goto(Table.EGRESS),
         Table.EGRESS: goto(Table.GATEWAY),
         Table.EGRESS_ADMIT: goto(Table.GATEWAY),
@@ -153,7 +163,14 @@ def _answers() -> Iterator[Flow]:
         ),
     )
     advertisement = {**_ND, "icmpv6_type": ND_NEIGHBOUR_ADVERTISEMENT}
-    for priority, more, flags in ((100, {}, _SOLICITED_OVERRIDE), (110, {"ipv6_dst": ALL_NODES}, _OVERRIDE)):
+    not_a_router = ROUTER.is_(0)
+    # A router that does not say that it is one is no default router any more (RFC 4861, 7.2.5).
+    for priority, more, flags in (
+        (100, {}, _FROM_ROUTER | _SOLICITED | _OVERRIDE),
+        (105, not_a_router, _SOLICITED | _OVERRIDE),
+        (110, {"ipv6_dst": ALL_NODES}, _FROM_ROUTER | _OVERRIDE),
+        (115, {**not_a_router, "ipv6_dst": ALL_NODES}, _OVERRIDE),
+    ):
         yield flow(
             Table.ANSWER_ND,
             priority,
@@ -174,12 +191,12 @@ def _no_way_out() -> Iterator[Flow]:
     """
     yield flow(Table.TRANSPORT, 200, match(**FROM_TUNNEL.is_(1)), b"")
     yield flow(Table.ENCAPSULATE, 100, match(**OVERSIZE.is_(1)), b"")
-    for eth_type, quoted_bytes in ((ETH_IPV4, QUOTED_V4_BYTES), (ETH_IPV6, QUOTED_V6_BYTES)):
+    for eth_type, quoted_bytes in router_rules.QUOTED_BYTES.items():
         yield flow(
             Table.ENCAPSULATE,
             110,
             match(**OVERSIZE.is_(1), eth_type=eth_type),
-            apply(punt(Punt.TOO_BIG, ETHERNET_HEADER_BYTES + quoted_bytes)),
+            apply(punt(Punt.TOO_BIG, quoted_bytes)),
         )
 
 
@@ -190,4 +207,5 @@ _FLOWS: tuple[Flow, ...] = (
     *_memberships(),
     *_answers(),
     *_no_way_out(),
+    *router_rules.flows(),
 )

@@ -9,7 +9,8 @@
         |                +------------------------- GATEWAY <---------------------+
         |                                              |
         |             NEIGHBOUR <-- NEXT_HOP <-- ROUTE <--to a router's MAC
-        |                 v                            |
+        |                 v                       |    |
+        |                 |                       +----|--its own address--> LOCAL --> back out
         +--from a tunnel-> L2 <------------------------+
                            |
                            +--here--> conntrack --> INGRESS_RULES --> INGRESS_ADMIT --> DELIVER
@@ -45,6 +46,7 @@ class Table(IntEnum):
     ROUTE = 21
     NEXT_HOP = 22
     NEIGHBOUR = 23
+    LOCAL = 24
     L2 = 30
     INGRESS_RULES = 41
     INGRESS_ADMIT = 42
@@ -106,7 +108,7 @@ PIPELINE: tuple[Declaration, ...] = (
     _declare(
         Table.ANSWER_ND,
         "fill in what only an advertisement has",
-        f"ipv6_dst icmpv6_type {_IP_FIELDS}",
+        f"reg9 ipv6_dst icmpv6_type {_IP_FIELDS}",
         (),
         "drop",
     ),
@@ -140,9 +142,9 @@ PIPELINE: tuple[Declaration, ...] = (
     ),
     _declare(
         Table.ROUTE,
-        "where to by the router's routes? The router's own addresses answer; a used-up TTL ends here",
-        f"reg0 reg9 nw_ttl icmpv4_type icmpv4_code icmpv6_type icmpv6_code {_ADDRESSES} {_IP_FIELDS}",
-        (Table.NEXT_HOP, Table.NEIGHBOUR),
+        "where to by the router's routes? A used-up TTL ends here",
+        f"reg0 reg9 nw_ttl {_ADDRESSES} {_IP_FIELDS}",
+        (Table.NEXT_HOP, Table.NEIGHBOUR, Table.LOCAL),
         "the sender is told that there is no route",
     ),
     _declare(
@@ -158,6 +160,13 @@ PIPELINE: tuple[Declaration, ...] = (
         f"reg0 reg2 reg10 reg12 reg13 reg14 reg15 {_IP_FIELDS}",
         (Table.L2,),
         "the sender is told that nobody has the address",
+    ),
+    _declare(
+        Table.LOCAL,
+        "for the router itself: it answers pings, and has nothing else to offer",
+        f"ip_frag icmpv4_type icmpv6_type {_IP_FIELDS}",
+        (),
+        "the sender is told that nobody listens there",
     ),
     _declare(
         Table.L2,

@@ -3,18 +3,26 @@
 from plait.flows.flow import Flow
 from plait.flows.pipeline import DECLARATIONS, Table, table_name
 from plait.flows.punt import Punt
+from plait.flows.registers import ROUTER
 from plait.wire.openflow.oxm import decode_match
 
 _OF_TABLE: dict[int, str] = {
     Table.PORT_SECURITY: "endpoints are neither routers nor DHCP servers, and announce no neighbours",
     Table.RESOLVE: "no endpoint of this network has the address that is asked for",
+    Table.ROUTE: "link-local, multicast and local addresses are not routed",
+    Table.LOCAL: "a router answers echo requests, and no other ICMP",
     Table.TRANSPORT: "it came from another host, and never leaves for one",
     Table.ENCAPSULATE: "it is larger than the network's MTU",
 }
 _OWN_ADDRESS = "the sender asks for its own address: nobody else has it, so nobody answers"
+_NOT_HERE_YET = "the network that the route leads to is not known here yet"
 _ASKS_AS_OWNER = frozenset({"arp_sha", "eth_src"})
 _OF_PUNT: dict[int, str] = {
     Punt.TOO_BIG: "it is larger than the network's MTU; the sender is told so by ICMP",
+    Punt.TTL_EXPIRED: "its TTL has run out at the router; the sender is told so by ICMP",
+    Punt.NO_ROUTE: "the router has no route to it; the sender is told so by ICMP",
+    Punt.NO_HOST: "no endpoint has the address, or the next hop's; the sender is told so by ICMP",
+    Punt.NO_PORT: "nobody listens there at the router; the sender is told so by ICMP",
     Punt.MEMBERSHIP: "it says which multicast groups the endpoint wants: its host takes note",
 }
 
@@ -28,6 +36,8 @@ def of_drop(table: int, flow: Flow | None) -> str:
         return declaration.miss.removeprefix("drop: ")
     if table == Table.RESOLVE and decode_match(flow.match).keys() & _ASKS_AS_OWNER:
         return _OWN_ADDRESS
+    if table == Table.ROUTE and ROUTER.field in decode_match(flow.match):
+        return _NOT_HERE_YET
     return _OF_TABLE.get(table, f"a flow of table {table_name(table)} drops it")
 
 

@@ -9,7 +9,7 @@ reg4           SCRATCH      free inside one table
 reg5           POLICY       number of the policy that it has to pass: the sender's, then the receiver's
 reg6, reg7     SCRATCH_MAC  free inside one table, 48 bits of xreg3
 reg8           DOMAIN       VNI that names the networks within which an address means one endpoint
-reg9           ROUTER       VNI of the router that routed it; 0: none did
+reg9           ROUTER       VNI of the router that routes it, or answers; 0: none does
 reg10          NEXT_HOP     IPv4 address that it goes to next
 reg11          LINK         which of a route's next hops
 reg12 - reg15  NEXT_HOP_V6  IPv6 address that it goes to next, xxreg3

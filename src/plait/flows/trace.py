@@ -242,6 +242,9 @@ class _Walk:
                         self.ends.append(Punted(b"", self._on_the_wire(fields)))
                         return False
                     fields["nw_ttl"] -= 1
+                case parsed.Multipath(target=target):
+                    # Which link it will be depends on a hash; any of them tells where packets go.
+                    write(fields, target, 0)
                 case parsed.Note():
                     pass
                 case _:
