@@ -4,9 +4,13 @@ from plait.intent.address_groups import AddressGroups
 from plait.intent.connections import Connections
 from plait.intent.groups import Groups
 from plait.intent.hosts import Hosts
+from plait.intent.interfaces import Interfaces
 from plait.intent.members import Members
 from plait.intent.networks import Networks
+from plait.intent.peerings import Peerings
 from plait.intent.ports import Ports
+from plait.intent.routers import Routers
+from plait.intent.routes import Routes
 from plait.intent.rules import Rules
 from plait.intent.subnets import Subnets
 from plait.model import checks, numbers
@@ -24,13 +28,17 @@ class Intent:
     """
 
     def __init__(self, store: Store, *, project: str = DEFAULT_PROJECT, vnis: Space | None = None) -> None:
-        """`vnis`: those that networks are given without asking for one (default 4096 to 16777215)."""
+        """`vnis`: those that networks and routers get without asking for one (default 4096 to 16777215)."""
         checks.name(project, "project")
         self.store = store
         self.project = project
         self.subnets = Subnets(store, project)
         self.ports = Ports(store, project)
         self.networks = Networks(store, project, vnis or numbers.vnis(), self.subnets, self.ports)
+        self.interfaces = Interfaces(store, project)
+        self.routes = Routes(store, project)
+        self.peerings = Peerings(store, project, self.routes)
+        self.routers = Routers(store, project, vnis or numbers.vnis(), self.interfaces, self.peerings)
         self.groups = Groups(store, project)
         self.members = Members(store, project)
         self.rules = Rules(store, project)

@@ -8,15 +8,16 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from plait.intent import names, records
-from plait.intent.allocation import Search, SpaceExhausted
-from plait.intent.errors import Full, InUse, Taken, some
+from plait.intent.errors import InUse, some
 from plait.intent.ports import Ports
 from plait.intent.subnets import FIRST_ADDRESS, Subnets, check_overlap, make_subnet
 from plait.intent.transactions import Failed, Plan, born, carry_out, changed, gone
+from plait.intent.vnis import VniChoice
 from plait.model.checks import Invalid
 from plait.model.codec import decode
 from plait.model.entities import Network, Port, Subnet, Transport
 from plait.model.numbers import Space
+from plait.model.routers import Router, RouterInterface
 from plait.store import keys
 from plait.store.api import Compare, KeyAt, PrefixUnchanged, Revision, Store
 
@@ -51,21 +52,17 @@ class Networks:
             raise Invalid(
                 f"{len(subnets)} subnets at once are too many: begin with {MAX_SUBNETS_AT_CREATION}"
             )
-        search = self._vni_search()
-        if vni is None:
-            search.begin((await self.store.get([search.cursor_key])).items.get(search.cursor_key))
-        proposed: int | None = None
+        choice = VniChoice(self.store, self.vnis, vni)
 
         async def make(failed: Failed) -> Plan[Network]:
-            nonlocal proposed
-            await self._refuse_taken(name, vni, failed)
-            if proposed is None or keys.vni(proposed) in failed:
-                proposed = await self._next_vni(search, proposed) if vni is None else vni
+            if name is not None:
+                await names.refuse_taken(self.store, Network, self.project, name, failed)
+            number = await choice.number(failed)
             id = names.new_id()
             network = Network(
                 id=id,
                 name=id if name is None else name,
-                vni=proposed,
+                vni=number,
                 project=self.project,
                 transport=transport,
                 mtu_bytes=mtu_bytes,
@@ -78,9 +75,7 @@ class Networks:
                 made += (subnet,)
                 everything |= records.of_subnet(subnet)
             compares, writes = born(everything)
-            if vni is None:
-                writes.append(search.cursor())
-            return Plan(network, tuple(compares), tuple(writes))
+            return Plan(network, tuple(compares), (*writes, *choice.cursor()))
 
         return await carry_out(self.store, make, f"network {name or ''}".strip())
 
@@ -141,49 +136,34 @@ class Networks:
 
     async def _emptied(self, network: Network, *, cascade: bool) -> Revision:
         """A revision at which the network had neither ports nor subnets."""
+        routers = await self.store.snapshot(keys.routers_on_network_prefix(network.id))
+        if routers.items:
+            joined = [decode(RouterInterface, item.value).router for item in routers.items.values()]
+            found = await names.read_all(self.store, [keys.router(id) for id in dict.fromkeys(joined)])
+            called = [decode(Router, item.value).name for item in found.values()]
+            raise InUse(
+                f"network {network.name!r} is joined to {some('router', called)}",
+                "'plait router interface remove ROUTER SUBNET' comes first",
+            )
         ports = await self.store.snapshot(keys.port_prefix(network.id))
         if ports.items and cascade:
             await self.ports.delete_all([decode(Port, item.value) for item in ports.items.values()])
             return await self._emptied(network, cascade=cascade)
         subnets = await self.store.snapshot(keys.subnet_prefix(network.id))
-        found = [decode(Subnet, item.value) for item in subnets.items.values()]
+        prefixes = [decode(Subnet, item.value) for item in subnets.items.values()]
         if ports.items:
-            called = [decode(Port, item.value).name for item in ports.items.values()]
+            holders = [decode(Port, item.value).name for item in ports.items.values()]
             raise InUse(
-                f"network {network.name!r} has {some('port', called)}",
+                f"network {network.name!r} has {some('port', holders)}",
                 "delete them first, or all at once with --force",
             )
-        if found and not cascade:
+        if prefixes and not cascade:
             raise InUse(
-                f"network {network.name!r} has {some('subnet', [each.prefix for each in found])}",
+                f"network {network.name!r} has {some('subnet', [each.prefix for each in prefixes])}",
                 "delete them first, or all at once with --force",
             )
-        if found:
-            for subnet in found:
+        if prefixes:
+            for subnet in prefixes:
                 await self.subnets.delete(subnet.id, missing_is_fine=True)
             return await self._emptied(network, cascade=cascade)
         return min(ports.revision, subnets.revision)
-
-    def _vni_search(self) -> Search:
-        return Search(self.store, self.vnis, name="vni", claims=keys.VNIS, key=keys.vni, number=int)
-
-    async def _next_vni(self, search: Search, collided: int | None) -> int:
-        try:
-            if collided is not None:
-                await search.collided(collided)
-            return await search.propose()
-        except SpaceExhausted as error:
-            raise Full(
-                f"no VNI is free, all {error.size} from {self.vnis.first} to {self.vnis.last} are in use",
-                "delete networks, widen the range, or choose a --vni outside of it",
-            ) from None
-
-    async def _refuse_taken(self, name: str | None, vni: int | None, failed: Failed) -> None:
-        if name is not None:
-            await names.refuse_taken(self.store, Network, self.project, name, failed)
-        if vni is not None and keys.vni(vni) in failed:
-            holder = (await self.store.get([keys.vni(vni)])).items.get(keys.vni(vni))
-            if holder is not None:
-                raise Taken(
-                    f"VNI {vni} is taken by network {holder.value.decode()}", "choose another or leave it out"
-                )

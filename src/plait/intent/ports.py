@@ -15,7 +15,7 @@ from plait.intent.deletion import delete_ports
 from plait.intent.draft import explicit_addresses
 from plait.intent.errors import IntentError
 from plait.intent.network_view import load
-from plait.intent.port_spec import PortSpec, check_counts
+from plait.intent.port_spec import PortSpec, check_counts, check_policy
 from plait.intent.transactions import Failed, Plan, carry_out, changed
 from plait.intent.waiting import wait_ports_up
 from plait.model import checks
@@ -141,6 +141,7 @@ class Ports:
                 after = msgspec.structs.replace(after, sequence=before.sequence + 1)
                 compares.extend(await self._known(after.host))
                 words.extend([Delete(keys.status(before.host, before.id))] if before.host is not None else [])
+            check_policy(after)
             last = after
             key = keys.port(before.network, before.id)
             more, writes = changed(

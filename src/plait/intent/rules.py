@@ -4,6 +4,7 @@ A rule is written while its group and what it refers to stand as they were read,
 latter (`keys.reference`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from plait.intent import names, records
@@ -11,7 +12,8 @@ from plait.intent.errors import NotFound, Taken
 from plait.intent.transactions import Failed, Plan, born, carry_out, gone
 from plait.model import checks
 from plait.model.codec import decode
-from plait.model.policy import Action, AddressGroup, Direction, Group, Protocol, Rule
+from plait.model.entities import Port
+from plait.model.policy import PERSONAL, Action, AddressGroup, Direction, Group, Protocol, Rule
 from plait.store import keys
 from plait.store.api import Compare, KeyAt, Revision, Store
 
@@ -89,6 +91,11 @@ class Rules:
         """All rules of a group: what decides first stands first. Raises NotFound."""
         of, _ = await names.resolve(self.store, Group, self.project, group)
         return await rules_of(self.store, of.id)
+
+    async def of_port(self, port: str) -> Sequence[Rule]:
+        """The rules that pair policies gave a port of its own. Raises NotFound."""
+        found, _ = await names.resolve(self.store, Port, self.project, port)
+        return await rules_of(self.store, PERSONAL + found.id)
 
     async def remove(self, group: str, ref: str) -> Rule:
         """Remove a rule by its name or id. Raises NotFound."""

@@ -4,12 +4,14 @@ Every change of a network's subnets writes the network's record again, as it is.
 network's subnets compares one revision, and two creators of overlapping subnets cannot both succeed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from plait.intent import names, records
+from plait.intent.address_pairs import refuse_covered
 from plait.intent.errors import InUse, NotFound, Taken, counted
 from plait.intent.network_view import NetworkView, load
 from plait.intent.transactions import Failed, Plan, born, carry_out, changed, gone
@@ -18,7 +20,7 @@ from plait.model.checks import Invalid
 from plait.model.codec import decode, encode
 from plait.model.entities import Network, Subnet
 from plait.store import keys
-from plait.store.api import ABSENT, KeyAt, PrefixUnchanged, Put, Store
+from plait.store.api import ABSENT, Compare, KeyAt, PrefixUnchanged, Put, Store
 
 FIRST_ADDRESS = "first"
 """As a gateway: the first address of the prefix, where it is large enough to spare one."""
@@ -45,6 +47,10 @@ class Subnets:
             view = await load(self.store, self.project, network)
             subnet = make_subnet(view.network, prefix, name=name, gateway=gateway)
             check_overlap(subnet, view.network, view.subnets)
+            if subnet.gateway is not None:
+                await refuse_covered(
+                    self.store, view, checks.ip(subnet.gateway), f"the gateway {subnet.gateway}"
+                )
             compares, writes = born(records.of_subnet(subnet))
             return Plan(subnet, (view.unchanged, *compares), (*writes, touched(view.network)))
 
@@ -84,9 +90,8 @@ class Subnets:
             compares, writes = changed(
                 records.of_subnet(before), records.of_subnet(after), key=key, revision=revision
             )
-            if after.gateway is not None and after.gateway != before.gateway:
-                await self._refuse_used_gateway(after)
-                compares.append(KeyAt(keys.address(after.id, after.gateway), ABSENT))
+            if after.gateway != before.gateway:
+                compares.extend(await self._check_gateway(before, after, view))
             return Plan(after, (view.unchanged, *compares), (*writes, touched(view.network)))
 
         return await carry_out(self.store, make, f"subnet {ref!r}")
@@ -104,6 +109,13 @@ class Subnets:
                 if missing_is_fine:
                     return Plan(None, (), ())
                 raise
+            interface = next((each for each in view.interfaces if each.subnet == subnet.id), None)
+            if interface is not None:
+                router = await self._router_at(subnet, interface.address, view)
+                raise InUse(
+                    f"subnet {subnet.prefix} is joined to {router}",
+                    f"'plait router interface remove ROUTER {subnet.prefix}' comes first",
+                )
             claims = await self.store.snapshot(keys.address_prefix(subnet.id))
             if claims.items:
                 address, holder = next(
@@ -134,14 +146,30 @@ class Subnets:
             raise names.not_found(Subnet.kind, self.project, ref)
         return subnet, view
 
-    async def _refuse_used_gateway(self, subnet: Subnet) -> None:
-        key = keys.address(subnet.id, subnet.gateway or "")
+    async def _check_gateway(self, before: Subnet, after: Subnet, view: NetworkView) -> Sequence[Compare]:
+        """Raises InUse, Taken if a router or a port stands against another gateway; else what keeps it so."""
+        interfaces = [each for each in view.interfaces if each.subnet == before.id]
+        if any(each.address == before.gateway for each in interfaces):
+            router = await self._router_at(before, before.gateway or "", view)
+            raise InUse(
+                f"{router} has the gateway {before.gateway} of subnet {before.prefix}",
+                f"'plait router interface remove ROUTER {before.prefix}' comes first",
+            )
+        if after.gateway is None or any(each.address == after.gateway for each in interfaces):
+            return []
+        await refuse_covered(self.store, view, checks.ip(after.gateway), f"the gateway {after.gateway}")
+        key = keys.address(after.id, after.gateway)
         holder = (await self.store.get([key])).items.get(key)
         if holder is not None:
             port = await names.describe_port(self.store, holder.value)
             raise Taken(
-                f"address {subnet.gateway} is taken by {port}", "choose another gateway, or delete the port"
+                f"address {after.gateway} is taken by {port}", "choose another gateway, or delete the port"
             )
+        return [KeyAt(key, ABSENT)]
+
+    async def _router_at(self, subnet: Subnet, address: str, view: NetworkView) -> str:
+        holder = next(each for each in view.interfaces if (each.subnet, each.address) == (subnet.id, address))
+        return await names.describe_port(self.store, holder.router.encode())
 
 
 def make_subnet(network: Network, prefix: str, *, name: str | None, gateway: str | None) -> Subnet:

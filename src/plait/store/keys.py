@@ -56,6 +56,11 @@ def router_on_network(network: str, router: str, subnet: str) -> str:
     return f"{NETWORKS}{network}/router/{router}/{subnet}"
 
 
+def routers_on_network_prefix(network: str) -> str:
+    """The interfaces of all routers on a network."""
+    return f"{NETWORKS}{network}/router/"
+
+
 ROUTERS = ROOT + "router/"
 
 

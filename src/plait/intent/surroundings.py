@@ -1,0 +1,226 @@
+"""A router, and all that decides where its packets go: read, changed on paper, and checked as a whole.
+
+Rule 1: whatever changes what a router reaches writes its record again, as it is: its own interfaces and
+peerings, and the interfaces of routers that it is joined to.
+Rule 2: a check compares the record of every router whose ways it followed, and of every network where it
+looked for a router at a next hop.
+
+So of two writers, each of whom makes something legal that together would overlap or go round, one has read
+what the other writes, and loses.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+
+import msgspec
+
+from plait.intent import names
+from plait.intent.errors import IntentError, NotFound
+from plait.model import checks
+from plait.model.codec import decode, encode
+from plait.model.routers import Peering, Router, RouterInterface
+from plait.model.topology import Topology, span
+from plait.store import keys
+from plait.store.api import ABSENT, Compare, KeyAt, Put, Revision, Store, Write
+
+MAX_COMPARES = 100
+"""Routers and networks that one check may depend on, so that it fits into a commit."""
+
+
+class Clash(IntentError):
+    """Routers would reach overlapping subnets, or send packets round in a circle."""
+
+
+class RouterState(msgspec.Struct, frozen=True):
+    """A router with its interfaces and the ids of those that it wants to be joined to."""
+
+    router: Router
+    revision: Revision
+    interfaces: tuple[RouterInterface, ...] = ()
+    asked: frozenset[str] = frozenset()
+
+    def interface_to(self, address: str) -> RouterInterface | None:
+        """The one whose subnet has this address."""
+        wanted = span(address)
+        return next((each for each in self.interfaces if span(each.prefix).covers(wanted)), None)
+
+
+class Surroundings:
+    """What has been read of routers, and what of them is to be otherwise."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._states: dict[str, RouterState | None] = {}
+        self._on_network: dict[str, tuple[RouterInterface, ...]] = {}
+        self._followed: dict[str, Compare] = {}
+
+    async def router(self, id: str) -> RouterState:
+        """As it stands, or as it was `put`. Raises NotFound."""
+        state = await self.peek(id)
+        if state is None:
+            raise NotFound(f"router {id} is gone", "leave it out")
+        return state
+
+    async def peek(self, id: str) -> RouterState | None:
+        """As it stands, or as it was `put`; None if it is gone."""
+        if id not in self._states:
+            self._states[id] = await read_router(self._store, id)
+        return self._states[id]
+
+    def put(self, state: RouterState) -> None:
+        """From now on the router counts as this."""
+        self._states[state.router.id] = state
+
+    def joined(self, id: str) -> list[str]:
+        """The routers that it is joined to, among those that were read."""
+        state = self._states.get(id)
+        asked = state.asked if state is not None else frozenset[str]()
+        return sorted(each for each in asked if self._wants(each, id))
+
+    def name(self, id: str, *, project: str) -> str:
+        """What to call a router that was read, for somebody of `project`."""
+        state = self._states.get(id)
+        return id if state is None else called(state.router, project=project)
+
+    async def check(self, routers: Iterable[str], *, project: str) -> tuple[Compare, ...]:
+        """Raises Clash if something is wrong around these; else what has to hold for that to stay true."""
+        roots = set(routers)
+        await self._explore(roots)
+        topology = Topology(
+            {id: state.router for id, state in self._known()},
+            [interface for _, state in self._known() for interface in state.interfaces],
+            [Peering(router=id, peer=peer) for id, state in self._known() for peer in state.asked],
+        )
+        for id in sorted(roots):
+            overlap = topology.overlap(id)
+            if overlap is not None:
+                raise self._overlap(id, *overlap, project=project)
+            loop = topology.loop(id)
+            if loop is not None:
+                way = " -> ".join(self.name(each, project=project) for each in loop)
+                raise Clash(f"packets would go round in a circle: {way}", "change one of these routes")
+        if len(self._followed) > MAX_COMPARES:
+            count = len(self._followed)
+            raise Clash(
+                f"{count} routers and networks depend on each other: {MAX_COMPARES} is the most",
+                "use fewer routes from router to router",
+            )
+        return tuple(self._followed.values())
+
+    def unchanged(self, routers: Iterable[str]) -> tuple[Compare, ...]:
+        """That these stand as they were read."""
+        states = [self._states[id] for id in sorted(set(routers))]
+        return tuple(KeyAt(keys.router(each.router.id), each.revision) for each in states if each is not None)
+
+    def touched(self, routers: Iterable[str]) -> list[Write]:
+        """The records of these again, as they are or were `put`: their reach changes (rule 1)."""
+        states = [self._states[id] for id in sorted(set(routers))]
+        return [Put(keys.router(each.router.id), encode(each.router)) for each in states if each is not None]
+
+    # -- reading
+
+    async def _explore(self, roots: Iterable[str]) -> None:
+        """Read whatever the packets of `roots` may come by, and the peers of all of these."""
+        pending = list(roots)
+        while pending:
+            id = pending.pop()
+            if keys.router(id) in self._followed:
+                continue
+            state = await self.peek(id)
+            revision = ABSENT if state is None else state.revision
+            self._followed[keys.router(id)] = KeyAt(keys.router(id), revision)
+            if state is None:
+                continue
+            for peer in sorted(state.asked):
+                await self.peek(peer)
+            pending.extend([each async for each in self._next(state)])
+
+    async def _next(self, state: RouterState) -> AsyncIterator[str]:
+        """The routers that static routes lead on to."""
+        for route in state.router.routes:
+            if route.router is not None:
+                yield route.router
+            elif len(route.next_hops) == 1:
+                (hop,) = route.next_hops
+                own = state.interface_to(hop)
+                others = () if own is None else await self.on_network(own.network)
+                for other in others:
+                    if other.address == hop:
+                        yield other.router
+
+    async def on_network(self, network: str) -> tuple[RouterInterface, ...]:
+        """The interfaces of all routers there, with those that were `put`."""
+        if network not in self._on_network:
+            key = keys.network(network)
+            info = (await self._store.get([key])).items.get(key)
+            # Read before what it stands for: if that has changed since, the compare says so.
+            self._followed[key] = KeyAt(key, ABSENT if info is None else info.revision)
+            found = (await self._store.snapshot(keys.routers_on_network_prefix(network))).items
+            self._on_network[network] = tuple(decode(RouterInterface, each.value) for each in found.values())
+        mine = [each for _, state in self._known() for each in state.interfaces if each.network == network]
+        changed = {id for id, _ in self._known()}
+        return (*mine, *(each for each in self._on_network[network] if each.router not in changed))
+
+    # -- what was read
+
+    def _known(self) -> Iterator[tuple[str, RouterState]]:
+        return ((id, state) for id, state in self._states.items() if state is not None)
+
+    def _wants(self, router: str, peer: str) -> bool:
+        state = self._states.get(router)
+        return state is not None and peer in state.asked
+
+    def _overlap(self, id: str, one: RouterInterface, other: RouterInterface, *, project: str) -> Clash:
+        mine = repr(self.name(id, project=project))
+        if one.router == other.router == id:
+            return Clash(
+                f"subnets {one.prefix} and {other.prefix} overlap, and both would be on router {mine}",
+                "put one of them on another router",
+            )
+        sides = [
+            f"{each.prefix} of router {self.name(each.router, project=project)!r}" for each in (one, other)
+        ]
+        return Clash(
+            f"router {mine} would reach two subnets that overlap: {sides[0]} and {sides[1]}",
+            "leave one of them out, or don't join these routers",
+        )
+
+
+async def read_router(store: Store, id: str) -> RouterState | None:
+    """A router with its interfaces and peerings as they stand together; None if there is none."""
+    checks.name(id, "router id")
+    found = (await store.snapshot(keys.router_prefix(id))).items
+    info = found.get(keys.router(id))
+    if info is None:
+        return None
+    interfaces = [
+        decode(RouterInterface, item.value)
+        for key, item in found.items()
+        if key.startswith(keys.router_interface_prefix(id))
+    ]
+    prefix = keys.peering_prefix(id)
+    return RouterState(
+        router=decode(Router, info.value),
+        revision=info.revision,
+        interfaces=tuple(sorted(interfaces, key=lambda each: span(each.prefix))),
+        asked=frozenset(key.removeprefix(prefix) for key in found if key.startswith(prefix)),
+    )
+
+
+def called(router: Router, *, project: str) -> str:
+    """A router as somebody of `project` writes it."""
+    return router.name if router.project == project else f"{router.project}/{router.name}"
+
+
+async def find_router(store: Store, project: str, ref: str) -> Router:
+    """A router of any project: by name, `PROJECT/NAME` or id. Raises NotFound, Invalid."""
+    theirs, slash, name = ref.rpartition("/")
+    if slash:
+        return (await names.resolve(store, Router, checks.name(theirs, "project"), name))[0]
+    key = names.record_key(Router, ref)
+    try:
+        return (await names.resolve(store, Router, project, ref))[0]
+    except NotFound:
+        item = None if key is None else (await store.get([key])).items.get(key)
+        if item is None:
+            raise
+        return decode(Router, item.value)
