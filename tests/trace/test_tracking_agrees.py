@@ -27,6 +27,7 @@ from plait.wire.openflow.actions import (
     group,
     instructions,
     move,
+    multipath,
     output,
     output_reg,
     resubmit,
@@ -97,7 +98,7 @@ def random_match(chance: random.Random) -> bytes:
         wanted["ipv4_src"] = (0x0A000000 + chance.randrange(4), 0xFFFFFFFF if chance.random() < 0.5 else 1)
     if chance.random() < 0.3:
         wanted["nw_ttl"] = chance.randrange(3)
-    if chance.random() < 0.4:
+    if chance.random() < 0.6:
         mask = chance.choice((State.NEW, State.REPLY, State.TRACKED))
         wanted["ct_state"] = (chance.choice((0, int(mask))), int(mask))
     if chance.random() < 0.2:
@@ -121,7 +122,7 @@ def random_doing(chance: random.Random, following: int | None) -> bytes:
     return chance.choice(
         [
             instructions(apply(*begun, set_field("reg2", 1)), goto(following)),
-            instructions(apply(*begun, set_field("reg2", 1)), goto(following)),
+            instructions(apply(*begun, ct(commit=True, zone=zone)), goto(following)),
             apply(*begun, ct(zone=zone, table=following)),
             apply(*begun, ct(zone=zone, table=following)),
             apply(*begun, ct(commit=True, zone=zone, table=following), output(2)),
@@ -183,3 +184,35 @@ def test_the_flows_are_of_every_kind_and_none_is_left_out() -> None:
             tracked += len(seen.tracked)
     assert ends == {Delivered, Dropped, Punted}
     assert tracked > WORLDS * PACKETS // 4
+
+
+@pytest.mark.parametrize("forgets", [ct(commit=True, zone=5), ct(zone=5, table=3), ct_clear()])
+async def test_behind_a_tracker_only_the_copy_knows_its_connection(real: RealSwitch, forgets: bytes) -> None:
+    flows = [
+        flow(0, 1, match(**IP), apply(ct(zone=1, table=1))),
+        flow(1, 1, match(**IP), instructions(apply(forgets), goto(2))),
+        flow(2, 1, match(**IP, ct_state=(int(State.TRACKED), int(State.TRACKED))), apply(output(2))),
+        flow(2, 0, match(**IP), apply(output(3))),
+    ]
+    await real.load_flows(dict.fromkeys(flows, 1))
+    packet = packets.tcp(1, 2, "10.0.0.1", "10.0.0.9", 80)
+    theirs = await real.trace(packets.exact_text(packet, in_port=1), size_bytes=packet.size_bytes)
+    assert theirs.ends == (("port", 3),)
+    assert Switch(flows, []).trace(packet, 1).arrivals == (Delivered(3, packet),)
+
+
+async def test_the_switch_takes_one_of_the_links_that_are_possible(real: RealSwitch) -> None:
+    links = 4
+    flows = [flow(0, 1, match(**IP), instructions(apply(multipath(links, "reg3", 0, 16)), goto(1)))]
+    flows += [flow(1, 1, match(**IP, reg3=link), apply(output(2 + link))) for link in range(links)]
+    await real.load_flows(dict.fromkeys(flows, 1))
+    simulated = Switch(flows, [])
+    taken = set()
+    for number in range(20):
+        packet = packets.tcp(1, 2, f"10.0.0.{number}", "10.0.0.9", 80)
+        possible = [simulated.trace(packet, 1, link=link) for link in range(links)]
+        assert {trace.links for trace in possible} == {(links,)}
+        theirs = await real.trace(packets.exact_text(packet, in_port=1), size_bytes=packet.size_bytes)
+        assert theirs.ends in {(("port", end.ofport),) for trace in possible for end in trace.arrivals}
+        taken |= set(theirs.ends)
+    assert len(taken) > 1

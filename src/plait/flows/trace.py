@@ -7,6 +7,7 @@ Rule 2: a packet is not sent back out of the port that it came in by, unless a f
 Rule 3: what a bucket of a group does to a packet is not seen by what follows the group.
 Rule 4: what `ct` sends to a table comes there after all else is done, with its fields and registers, and with
 the state that its connection is said to have; nobody else sees that state.
+Rule 5: which of several links a packet takes depends on a hash; whoever sends it says which one it shall be.
 Source: OpenFlow 1.4.0, 5; ovs-actions(7).
 """
 
@@ -108,11 +109,15 @@ class Tracked(msgspec.Struct, frozen=True):
 
 
 class Trace(msgspec.Struct, frozen=True):
-    """The way of a packet through one switch. A packet that is copied has several ends."""
+    """The way of a packet through one switch. A packet that is copied has several ends.
+
+    `links`: between how many ways a hash decided, each time that one did.
+    """
 
     steps: tuple[Step, ...]
     ends: tuple[End, ...]
     tracked: tuple[Tracked, ...] = ()
+    links: tuple[int, ...] = ()
 
     @property
     def arrivals(self) -> tuple[End, ...]:
@@ -142,17 +147,20 @@ class Switch:
         self._groups = {group.id: group for group in groups}
         self._tunnels = frozenset(tunnels)
 
-    def trace(self, packet: Packet, in_port: int, *, tun_id: int = 0, state: State = FIRST) -> Trace:
+    def trace(
+        self, packet: Packet, in_port: int, *, tun_id: int = 0, state: State = FIRST, link: int = 0
+    ) -> Trace:
         """Send `packet` in by a port; what comes from a tunnel has a `tun_id`. Raises NotSimulated.
 
-        `state`: what every look at connection tracking says of it.
+        `state`: what every look at connection tracking says of it. `link`: which of several it takes, modulo
+        how many there are.
         """
-        walk = _Walk(self._tables, self._groups, self._tunnels, packet.size_bytes, state)
+        walk = _Walk(self._tables, self._groups, self._tunnels, packet.size_bytes, state, link)
         fields = {**_as_matched(packet.fields), "in_port": in_port}
         if tun_id:
             fields["tun_id"] = tun_id
         walk.go(fields)
-        return Trace(tuple(walk.steps), tuple(walk.ends), tuple(walk.tracked))
+        return Trace(tuple(walk.steps), tuple(walk.ends), tuple(walk.tracked), tuple(walk.links))
 
 
 class _Walk:
@@ -165,17 +173,20 @@ class _Walk:
         tunnels: frozenset[int],
         size_bytes: int,
         state: State,
+        link: int,
     ) -> None:
         self._tables = tables
         self._groups = groups
         self._tunnels = tunnels
         self._size_bytes = size_bytes
         self._state = state
+        self._link = link
         self._depth = 0
         self._waiting: deque[tuple[int, dict[str, int]]] = deque()
         self.steps: list[Step] = []
         self.ends: list[End] = []
         self.tracked: list[Tracked] = []
+        self.links: list[int] = []
 
     def go(self, fields: dict[str, int]) -> None:
         """From the first table on, and then on with what came back from connection tracking."""
@@ -242,9 +253,9 @@ class _Walk:
                         self.ends.append(Punted(b"", self._on_the_wire(fields)))
                         return False
                     fields["nw_ttl"] -= 1
-                case parsed.Multipath(target=target):
-                    # Which link it will be depends on a hash; any of them tells where packets go.
-                    write(fields, target, 0)
+                case parsed.Multipath(n_links=n_links, target=target):
+                    self.links.append(n_links)
+                    write(fields, target, self._link % n_links)
                 case parsed.Note():
                     pass
                 case _:
