@@ -1,33 +1,41 @@
-"""Intent comes in: this host's ports, all living hosts, the networks of the ports, and nothing else."""
+"""Intent comes in: this host's ports, all living hosts, and what its ports need to be known; nothing else.
+
+    own ports --> their networks, and their groups
+    networks --> routers --> joined routers and networks (model/needs.py)
+    groups --> rules --> address groups
+
+What is named on the way is followed in turn; what is named no more is left (following.py).
+"""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
-from typing import TypeVar
-
-import structlog
 
 from plait.agent.engine import Engine
-from plait.model.checks import Invalid
-from plait.model.codec import decode
-from plait.model.entities import LiveHost, Network, Port
+from plait.agent.following import Following
+from plait.agent.sources import (
+    AddressesSource,
+    GroupSource,
+    NetworkSource,
+    PortsSource,
+    RouterSource,
+    Source,
+    SourceId,
+    interfaces_known,
+)
+from plait.model.entities import LiveHost
 from plait.model.facets import Change, Key
+from plait.model.needs import Place, needs
 from plait.reach.api import Interest
 from plait.reach.hosts import GRACE_S, HostDown, HostsKnown, HostUp, living_hosts
-from plait.store import keys
 from plait.store.api import Store
-from plait.store.follow import Available, Changes, Full, Unavailable, follow
+from plait.store.follow import Available, Unavailable
 
-log = structlog.get_logger("plait.intent")
-
-F = TypeVar("F", Port, Network)
-
-PORTS = "ports of this host"
 HOSTS = "hosts"
 
 
 class IntentFeed:
-    """Follows the store and tells the engine; keeps `interest` at the networks of the host's own ports.
+    """Follows the store and tells the engine; keeps `interest` at the networks whose endpoints are needed.
 
     `on_store` hears of outages: "" when the store answers, else the reason.
     """
@@ -46,67 +54,65 @@ class IntentFeed:
         self._engine = engine
         self._interest = interest
         self._on_store = on_store
-        self._following: dict[str, asyncio.Task[None]] = {}
-        self.refused: dict[str, str] = {}
-        engine.gate.wait_for(PORTS, HOSTS)
+        self._following = Following(
+            store, engine, self._wanted, on_heard=self._look_at_ports, on_store=on_store
+        )
+        engine.gate.wait_for(PortsSource.named(engine.view.host), HOSTS)
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Records that can't be read, and why."""
+        return self._following.records.refused
+
+    def is_group_heard(self, group: str) -> bool:
+        """Whether the group is in the view with all its rules, or known not to exist."""
+        return self._following.is_heard(GroupSource.named(group))
 
     async def run(self) -> None:
         """For ever, through restarts and outages of the store."""
-        self.follow_interest()
-        # A run that was killed may have forgotten a port, but not yet the network that only it was in.
-        for network in {network.id for network in self._engine.view.all(Network)} - self._interest.networks:
-            self._leave(network)
+        self._follow_endpoints(needs(self._engine.view, self._places).joined)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(
-                self._follow(keys.bound_prefix(self._engine.view.host), PORTS, self._ports), name="ports"
-            )
+            tasks.create_task(self._following.run(), name="intent")
             tasks.create_task(self._follow_hosts(), name="hosts")
-            seen: frozenset[str] = frozenset()
-            while True:
-                seen = await self._interest.changed_from(seen)
-                for network in seen - self._following.keys():
-                    self._following[network] = tasks.create_task(
-                        self._follow_network(network), name=f"net/{network}"
-                    )
-                for network in self._following.keys() - seen:
-                    self._following.pop(network).cancel()
-                    self._leave(network)
 
-    def follow_interest(self) -> None:
-        """Interest is what the own ports are in."""
-        networks = frozenset(port.network for port in self._engine.view.all(Port))
-        for network in networks:
-            self._engine.gate.wait_for(*sources_of(network))
+    # -- what is to be followed
+
+    def _wanted(self) -> Iterator[SourceId]:
+        view = self._engine.view
+        needed = needs(view, self._places)
+        self._follow_endpoints(needed.joined)
+        yield PortsSource, view.host
+        yield from ((NetworkSource, id) for id in needed.networks)
+        yield from ((RouterSource, id) for id in needed.routers)
+        groups = set(view.sets("ports of group"))
+        if isinstance(ports := self._following.get(PortsSource.named(view.host)), PortsSource):
+            groups |= ports.groups_waited_for()
+        addresses = set(view.sets("rules by address group"))
+        for id in groups:
+            yield GroupSource, id
+            if isinstance(group := self._following.get(GroupSource.named(id)), GroupSource):
+                addresses |= group.addresses_waited_for()
+        yield from ((AddressesSource, id) for id in addresses)
+
+    def _places(self, network: str) -> list[Place]:
+        source = self._following.get(NetworkSource.named(network))
+        if isinstance(source, NetworkSource):
+            return source.places()
+        return interfaces_known(self._engine.view, network)
+
+    def _follow_endpoints(self, networks: frozenset[str]) -> None:
+        self._engine.gate.wait_for(*map(reach_of, networks))
         self._interest.set(networks)
 
-    async def _follow(
-        self, prefix: str, source: str, take: Callable[[Mapping[str, bytes | None], bool], None]
-    ) -> None:
-        """Hand over what stands under `prefix`, by the rest of the key; first all (`True`), then changes."""
-        async with aclosing(follow(self._store, prefix)) as news:
-            async for item in news:
-                match item:
-                    case Full(_, items):
-                        self._on_store("")
-                        take({key.removeprefix(prefix): value for key, value in items.items()}, True)
-                        self._engine.gate.told(source)
-                    case Changes(_, changes):
-                        take({change.key.removeprefix(prefix): change.value for change in changes}, False)
-                    case Unavailable(reason):
-                        self._on_store(reason)
-                    case Available():
-                        self._on_store("")
+    def _look_at_ports(self, heard: list[Source]) -> None:
+        """Ports wait for their groups, also for one that turns out not to exist."""
+        members = self._engine.view.members
+        groups = [source.id for source in heard if isinstance(source, GroupSource)]
+        self._engine.look_again(
+            {Key("port", id) for group in groups for id in members("ports of group", group)}
+        )
 
-    async def _follow_network(self, network: str) -> None:
-        def take(items: Mapping[str, bytes | None], is_full: bool) -> None:
-            self._network(network, items, is_full)
-
-        await self._follow(keys.network_prefix(network), sources_of(network)[0], take)
-
-    def _ports(self, items: Mapping[str, bytes | None], is_full: bool) -> None:
-        gone = {port.id for port in self._engine.view.all(Port)} - items.keys() if is_full else set()
-        self._engine.change([*self._decoded(Port, items), *(Change(Port, id, None) for id in sorted(gone))])
-        self.follow_interest()
+    # -- hosts
 
     async def _follow_hosts(self) -> None:
         """Hosts live by their leases, with a grace after an outage; those of the last view have it, too."""
@@ -140,33 +146,7 @@ class IntentFeed:
                 else:
                     first.append(change)
 
-    def _network(self, network: str, items: Mapping[str, bytes | None], is_full: bool) -> None:
-        if is_full or "info" in items:
-            self._engine.change(self._decoded(Network, {network: items.get("info")}))
 
-    def _decoded(self, kind: type[F], items: Mapping[str, bytes | None]) -> Iterable[Change]:
-        """Changes of the records that can be read; the others are said once and leave what stood before."""
-        changes = []
-        for id, value in items.items():
-            name = f"{kind.kind} {id}"
-            try:
-                entity = None if value is None else decode(kind, value)
-            except Invalid as error:
-                if self.refused.get(name) != str(error):
-                    self.refused[name] = str(error)
-                    log.error("record refused, what stood before is kept", record=name, reason=str(error))
-                continue
-            self.refused.pop(name, None)
-            changes.append(Change(kind, id, entity))
-        return changes
-
-    def _leave(self, network: str) -> None:
-        """Nothing of this host is in the network any more; its endpoints go when the plane has left it."""
-        self.refused.pop(f"{Network.kind} {network}", None)
-        self._engine.change([Change(Network, network, None)])
-        self._engine.gate.left(sources_of(network)[0])
-
-
-def sources_of(network: str) -> tuple[str, str]:
-    """What the gate waits for, for each network: its intent and its reach."""
-    return f"network {network}", f"reach of network {network}"
+def reach_of(network: str) -> str:
+    """What the gate waits for besides the sources of intent."""
+    return f"reach of network {network}"

@@ -6,7 +6,7 @@ from contextlib import aclosing
 import structlog
 
 from plait.agent.engine import Engine
-from plait.agent.intent import sources_of
+from plait.agent.intent import reach_of
 from plait.model.entities import Endpoint
 from plait.model.facets import Change
 from plait.reach.api import Announced, InSync, Interest, Left, Reach, ReachEvent, ReachUnavailable, Withdrawn
@@ -74,13 +74,13 @@ class ReachFeed:
             case InSync(network):
                 self._take_in([*self._portion, *self._unheard(network)])
                 self._in_sync.add(network)
-                self._engine.gate.told(sources_of(network)[1])
+                self._engine.gate.told(reach_of(network))
             case Left(network):
                 self._take_in(self._portion)
                 self._take_in([Change(Endpoint, port, None) for port in self._ports_of(network)])
                 self._in_sync.discard(network)
                 self._heard.pop(network, None)
-                self._engine.gate.left(sources_of(network)[1])
+                self._engine.gate.left(reach_of(network))
         if len(self._portion) >= PORTION:
             self._take_in(self._portion)
         elif self._portion:

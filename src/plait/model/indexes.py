@@ -6,7 +6,7 @@ in (DESIGN.md, rule 2).
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from plait.model.entities import Subnet
+from plait.model.entities import Port, Subnet
 from plait.model.facets import Attachment, Facet, Key, Station
 from plait.model.policy import AddressEntry, Rule
 from plait.model.routers import Peering, RouterInterface
@@ -14,7 +14,14 @@ from plait.model.routers import Peering, RouterInterface
 Members = Mapping[str, Facet | Station]
 
 
+def _of_port(port: Port) -> Iterator[Key]:
+    yield Key("ports of network", port.network)
+    for group in port.groups:
+        yield Key("ports of group", group)
+
+
 def _of_interface(interface: RouterInterface) -> Iterator[Key]:
+    yield Key("interfaces", interface.router)
     yield Key("interfaces of network", interface.network)
 
 
@@ -26,9 +33,12 @@ def _of_rule(rule: Rule) -> Iterator[Key]:
     yield Key("rules", rule.group)
     if rule.remote_set is not None:
         yield Key("uses", rule.remote_set)
+    if rule.address_group is not None:
+        yield Key("rules by address group", rule.address_group)
 
 
 def _of_entry(entry: AddressEntry) -> Iterator[Key]:
+    yield Key("entries", entry.group)
     yield Key("prefix", entry.prefix)
 
 
@@ -50,6 +60,7 @@ def of_station(station: Station) -> Iterator[Key]:
 
 
 SETS_OF: Mapping[type[Facet], Callable[..., Iterator[Key]]] = {
+    Port: _of_port,
     RouterInterface: _of_interface,
     Subnet: _of_subnet,
     Rule: _of_rule,

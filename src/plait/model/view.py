@@ -181,6 +181,10 @@ class View:
         """What is in a set of the indexes, by id."""
         return self._indexes.members(Key(kind, id))
 
+    def sets(self, kind: str) -> Iterable[str]:
+        """The ids of the sets of a kind that something is in."""
+        return self._indexes.of_kind(kind)
+
     def port_at(self, ofport: int) -> str | None:
         """The id of the port that is plugged in there."""
         attachment = next(iter(self.members("ofport", str(ofport)).values()), None)
@@ -215,7 +219,8 @@ class View:
         if subscription is not None:
             multicast = tuple(sorted({*multicast, *subscription.groups}))
         if claim is not None:
-            ips = (*ips, *(address for address in claim.ips if address not in ips))
+            single = {pair.prefix for pair in port.address_pairs}
+            ips = (*ips, *(each for each in claim.ips if each not in ips and single & _as_prefixes(each)))
         return Station(
             id=port.id,
             network=port.network,
@@ -281,6 +286,11 @@ class View:
             for rule in self.members("uses", remote).values():
                 if isinstance(rule, Rule):
                     yield f"{remote}@{rule.rank}"
+
+
+def _as_prefixes(address: str) -> set[str]:
+    """The prefix that is this address alone."""
+    return {f"{address}/128" if ":" in address else f"{address}/32"}
 
 
 def _addresses(station: Station | None) -> set[str]:

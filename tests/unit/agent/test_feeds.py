@@ -1,8 +1,7 @@
 """What enters the engine: from the store, from a plane, from disk; and when the view counts as complete."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
 
 import pytest
 
@@ -20,32 +19,13 @@ from plait.store import keys
 from plait.store.api import Delete, Put
 from plait.store.memory import MemoryStore
 
+from .feeds import port, running, until
+
 RED = Network(id="red", name="red", vni=5000)
-
-
-def port(id: str, network: str = "red", **more: object) -> Port:
-    return Port(id=id, name=id, network=network, mac="02:00:00:00:00:01", host="h1", **more)  # type: ignore[arg-type]
 
 
 def endpoint(id: str, network: str = "red", host: str = "h2") -> Endpoint:
     return Endpoint(network=network, port=id, mac="02:00:00:00:00:02", host=host)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0)
-
-
-@asynccontextmanager
-async def running(*works: Awaitable[None]) -> AsyncIterator[None]:
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Plane:
