@@ -131,6 +131,7 @@ class Agent:
             self._reach,
             self._plugging,
             self._programming,
+            self._programming.advertising,
             self._reporting,
             self.presence,
             self._warmth,

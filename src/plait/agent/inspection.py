@@ -70,6 +70,8 @@ class Inspection:
             "refused": len(switch.refusals),
             "sent": self._programming.sent,
             "repaired": self._programming.repaired,
+            "packets_answered": self._programming.punts.answered,
+            "packets_refused": self._programming.punts.refused,
             "conflicts": [
                 {
                     "flow": str(Flow(key, b"")) if isinstance(key, bytes) else f"group {key}",

@@ -11,12 +11,14 @@ Rule 2: a portion is confirmed by the switch before it counts.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import structlog
 
 from plait.agent.again import Again
 from plait.agent.engine import Engine
 from plait.agent.punts import Punts
+from plait.agent.services.advertising import Advertising
 from plait.agent.services.wiring import services
 from plait.agent.together import until_one_ends
 from plait.flows.flow import Flow, Group, flow_key
@@ -56,7 +58,8 @@ class Programming:
         self._on_state = on_state
         self._on_confirmed = on_confirmed
         self._dump_wanted = False
-        self._punts = Punts(services(engine))
+        self.advertising = Advertising(engine, self._put_out)
+        self.punts = Punts(services(engine, self.advertising))
         self._foreign: list[tuple[str, Flow]] = []
         self._since_dump: list[ForeignFlowChange] | None = None
         self.connection: OpenFlowConnection | None = None
@@ -83,6 +86,12 @@ class Programming:
             self._on_state(reason)
             log.warning("switch lost, connecting again", reason=reason)
             await again.wait()
+
+    async def _put_out(self, frame: bytes, actions: bytes) -> None:
+        """Send a packet that nobody asked for; without a switch it is not sent."""
+        if self.connection is not None:
+            with suppress(SwitchUnavailable):
+                await self.connection.packet_out(frame, actions)
 
     async def _serve(self, connection: OpenFlowConnection) -> None:
         await connection.monitor()
@@ -169,7 +178,7 @@ class Programming:
                     self.repaired += 1
                     self._compare_again()
                 case PacketIn():
-                    await self._punts.take(connection, event)
+                    await self.punts.take(connection, event)
                 case MonitorResumed() | EventsLost():
                     log.warning("changes by others came faster than they were heard, comparing everything")
                     self._compare_again()

@@ -4,7 +4,7 @@ One advertisement for every router on the network, with the subnets that it is o
 router, for the subnets that no router is on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv6Network
 
 import msgspec
@@ -25,13 +25,20 @@ ROUTER_LIFETIME_S = 1800
 PREFIXES_AT_ONCE = 16
 MAX_ROUTES = 16
 
-_VALID_S, _PREFERRED_S = 86400, 14400
-
 
 def advertisements_of(
-    network: Network, subnets: Iterable[Subnet], interfaces: Iterable[RouterInterface], mtu_bytes: int | None
+    network: Network,
+    subnets: Iterable[Subnet],
+    interfaces: Iterable[RouterInterface],
+    mtu_bytes: int | None,
+    *,
+    own: Collection[str],
 ) -> tuple[Advertisement, ...]:
-    """All that is to be said to every endpoint of the network."""
+    """All that is to be said to endpoints that have addresses of the subnets `own` (ids).
+
+    Of other prefixes they learn that they are on the link, and not to make addresses of them, which port
+    security would not let pass.
+    """
     serving = {
         subnet.id: subnet
         for subnet in sorted(subnets, key=lambda each: each.id)
@@ -42,16 +49,20 @@ def advertisements_of(
     for interface in on_it:
         by_router.setdefault(interface.router, []).append(interface)
     said: list[Advertisement] = []
-    for own in by_router.values():
-        mac = bytes.fromhex(own[0].mac.replace(":", ""))
-        is_default = any(default_router(serving[each.subnet], on_it) == each.address for each in own)
-        lifetime_s = ROUTER_LIFETIME_S if is_default else 0
-        subnets_on = [serving[each.subnet] for each in own]
-        own_addresses = frozenset(each.address for each in own)
-        said += _said(mac, subnets_on, mtu_bytes, lifetime_s=lifetime_s, own=own_addresses)
+    for feet in by_router.values():
+        is_default = any(default_router(serving[each.subnet], on_it) == each.address for each in feet)
+        router = Advertisement(
+            mac=(mac := bytes.fromhex(feet[0].mac.replace(":", ""))),
+            source=link_local(mac),
+            lifetime_s=ROUTER_LIFETIME_S if is_default else 0,
+            mtu_bytes=mtu_bytes,
+            routes=_routes([serving[each.subnet] for each in feet], {each.address for each in feet}),
+        )
+        said += _filled(router, [serving[each.subnet] for each in feet], own)
     lonely = [subnet for subnet in serving.values() if all(each.subnet != subnet.id for each in on_it)]
     if lonely:
-        said += _said(service_mac(network.id), lonely, mtu_bytes, lifetime_s=0, own=frozenset())
+        mac = service_mac(network.id)
+        said += _filled(Advertisement(mac=mac, source=link_local(mac), mtu_bytes=mtu_bytes), lonely, own)
     return tuple(said)
 
 
@@ -78,41 +89,32 @@ def farewells(before: Iterable[Advertisement], after: Iterable[Advertisement]) -
     return tuple(taken_back)
 
 
-def _said(
-    mac: bytes, subnets: list[Subnet], mtu_bytes: int | None, *, lifetime_s: int, own: frozenset[str]
-) -> Iterable[Advertisement]:
-    """One or, of many subnets, several, which a receiver puts together (RFC 4861, 6.2.3)."""
-    modes = {subnet.ipv6_mode for subnet in subnets}
-    whole = Advertisement(
-        mac=mac,
-        source=link_local(mac),
-        lifetime_s=lifetime_s,
+def _filled(router: Advertisement, subnets: list[Subnet], own: Collection[str]) -> Iterator[Advertisement]:
+    """What a router says of subnets; of many, in several that a receiver puts together (RFC 4861, 6.2.3)."""
+    modes = {subnet.ipv6_mode for subnet in subnets if subnet.id in own}
+    whole = msgspec.structs.replace(
+        router,
         is_managed=Ipv6Mode.STATEFUL in modes,
         has_other=Ipv6Mode.STATELESS in modes,
-        mtu_bytes=mtu_bytes,
-        routes=_routes(subnets, own),
         dns=servers_of(subnets, lambda subnet: subnet.dns),
         search=search_of(subnets),
         extra_s=ROUTER_LIFETIME_S,
     )
-    prefixes = tuple(_prefix(subnet) for subnet in subnets)
+    prefixes = tuple(
+        Prefix(IPv6Network(subnet.prefix), subnet.ipv6_mode.is_autonomous and subnet.id in own)
+        for subnet in subnets
+    )
     for at in range(0, len(prefixes), PREFIXES_AT_ONCE):
         yield msgspec.structs.replace(whole, prefixes=prefixes[at : at + PREFIXES_AT_ONCE])
 
 
-def _prefix(subnet: Subnet) -> Prefix:
-    """Without a renewal for long, an address ends with the prefix; so a router that is gone is forgotten."""
-    is_autonomous = subnet.ipv6_mode.is_autonomous
-    return Prefix(IPv6Network(subnet.prefix), is_autonomous, valid_s=_VALID_S, preferred_s=_PREFERRED_S)
-
-
-def _routes(subnets: Iterable[Subnet], own: frozenset[str]) -> tuple[IPv6Network, ...]:
+def _routes(subnets: Iterable[Subnet], addresses: Collection[str]) -> tuple[IPv6Network, ...]:
     """Those of the subnets' routes that lead by this router; of others none can be told (RFC 4191)."""
     routes = dict.fromkeys(
         IPv6Network(route.destination)
         for subnet in subnets
         for route in subnet.routes
-        if route.next_hop in own and route.destination != "::/0"
+        if route.next_hop in addresses and route.destination != "::/0"
     )
     return tuple(routes)[:MAX_ROUTES]
 

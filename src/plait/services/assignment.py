@@ -30,6 +30,7 @@ class Assigned(msgspec.Struct, frozen=True, gc=False):
 class Assignment(msgspec.Struct, frozen=True):
     """All that a port is told; `prefixes` are those of its link, `options` are values by their codes."""
 
+    mac: bytes
     server_mac: bytes
     server: bytes
     duid: bytes
@@ -53,6 +54,7 @@ def assignment_of(port: Port, network: Network, subnets: Iterable[Subnet]) -> As
     leases = {subnet.id: subnet.lease_s for subnet in serving if subnet.ipv6_mode is Ipv6Mode.STATEFUL}
     mac = service_mac(network.id)
     return Assignment(
+        mac=bytes.fromhex(port.mac.replace(":", "")),
         server_mac=mac,
         server=link_local(mac),
         duid=server_duid(network.id),

@@ -52,7 +52,7 @@ NOTHING = Answer()
 
 def answer(assignment: Assignment, message: Message, *, mac: bytes, source: bytes) -> Answer:
     """What a port is answered to its endpoint's `message`, which came from `source` at `mac`."""
-    if not _is_valid(assignment, message):
+    if mac != assignment.mac or not _is_valid(assignment, message):
         return NOTHING
     kind, inner = _inner(assignment, message)
     if inner is None:

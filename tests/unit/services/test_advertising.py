@@ -1,5 +1,6 @@
 """What routers say of a network: who is a router, which addresses come how, and when it is said."""
 
+from collections.abc import Collection
 from ipaddress import IPv6Address
 
 import pytest
@@ -37,8 +38,11 @@ def interface(router: int, on: Subnet, host: int = 1) -> RouterInterface:
     )
 
 
-def said(*subnets: Subnet, on: tuple[RouterInterface, ...] = ()) -> tuple[Advertisement, ...]:
-    return advertisements_of(NETWORK, subnets, on, 1450)
+def said(
+    *subnets: Subnet, on: tuple[RouterInterface, ...] = (), own: Collection[str] | None = None
+) -> tuple[Advertisement, ...]:
+    every = {subnet.id for subnet in subnets}
+    return advertisements_of(NETWORK, subnets, on, 1450, own=every if own is None else own)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +64,12 @@ def test_a_subnet_s_mode_is_told(mode: Ipv6Mode, managed: bool, other: bool, aut
 def test_what_is_off_or_of_the_other_family_is_not_told() -> None:
     v4 = Subnet(id="s4", name="s4", network="n1", prefix="10.0.0.0/24")
     assert said(subnet(1, Ipv6Mode.OFF), v4) == ()
+
+
+def test_who_has_no_address_of_a_subnet_is_not_told_to_make_one() -> None:
+    (only,) = said(subnet(1), subnet(2, Ipv6Mode.SLAAC), subnet(3, Ipv6Mode.STATELESS), own={"s1"})
+    assert (only.is_managed, only.has_other) == (True, False)
+    assert [prefix.is_autonomous for prefix in only.prefixes] == [False, False, False]
 
 
 def test_without_a_router_nobody_is_one() -> None:

@@ -228,6 +228,10 @@ def test_what_rfc_8415_says_must_be_discarded_is_not_answered(message: Message) 
     assert answer(assigned(), message, mac=MAC, source=SOURCE).frame is None
 
 
+def test_a_strange_mac_is_not_answered() -> None:
+    assert answer(assigned(), asked(Kind.SOLICIT, na()), mac=b"\2" * 6, source=SOURCE).frame is None
+
+
 @pytest.mark.parametrize("mode", [Ipv6Mode.SLAAC, Ipv6Mode.OFF])
 def test_other_modes_have_no_dhcpv6(mode: Ipv6Mode) -> None:
     assert assignment_of(PORT, NETWORK, (msgspec.structs.replace(SUBNET, ipv6_mode=mode),)) is None
