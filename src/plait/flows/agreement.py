@@ -14,7 +14,6 @@ from plait.flows.trace import Step, Trace
 SwitchStep = tuple[int, int, int]
 
 _STEP: Final = re.compile(r"^ *(\d+)\. (?:.*, )?priority (\d+), cookie (0x[0-9a-f]+)$", re.MULTILINE)
-_LARGE_BYTES, _SMALL_BYTES = 0xFFFF, 0
 
 
 def steps_of(text: str) -> tuple[SwitchStep, ...]:
@@ -28,14 +27,7 @@ def expected_steps(
     send: Callable[[Packet], Trace], packet: Packet, cookie_of: Callable[[Flow], int]
 ) -> tuple[SwitchStep, ...]:
     """What `ofproto/trace` should name: where the size decides it goes both ways, first as too large."""
-    large, small = (send(Packet(packet.fields, size)).steps for size in (_LARGE_BYTES, _SMALL_BYTES))
-    return tuple(_numbered(_both(large, small), cookie_of))
-
-
-def _both(large: Iterable[Step], small: Iterable[Step]) -> Iterator[Step]:
-    """The size is looked at in the last table but one only, so both ways have the same length."""
-    for pair in zip(large, small, strict=True):
-        yield from dict.fromkeys(pair)
+    return tuple(_numbered(send(Packet(packet.fields, None)).steps, cookie_of))
 
 
 def _numbered(steps: Iterable[Step], cookie_of: Callable[[Flow], int]) -> Iterator[SwitchStep]:

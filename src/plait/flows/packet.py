@@ -34,10 +34,13 @@ _PING_BYTES = {ETH_IPV4: 84, ETH_IPV6: 104}
 
 
 class Packet(msgspec.Struct, frozen=True):
-    """One frame: its `fields` (what it doesn't have counts as 0) and its size with the Ethernet header."""
+    """One frame: its `fields` (what it doesn't have counts as 0) and its size with the Ethernet header.
+
+    Without a size it goes, wherever flows look at that, both ways: first as one that is too large.
+    """
 
     fields: Mapping[str, int]
-    size_bytes: int
+    size_bytes: int | None
 
 
 def arp_request(mac: str, sender: str, asked: str) -> Packet:

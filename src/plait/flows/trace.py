@@ -12,7 +12,7 @@ Source: OpenFlow 1.4.0, 5; ovs-actions(7).
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -163,6 +163,9 @@ class Switch:
         return Trace(tuple(walk.steps), tuple(walk.ends), tuple(walk.tracked), tuple(walk.links))
 
 
+_Act = parsed.Action | parsed.GotoTable
+
+
 class _Walk:
     """One packet on its way: fields and registers change as it goes."""
 
@@ -171,7 +174,7 @@ class _Walk:
         tables: Mapping[int, FlowTable],
         groups: Mapping[int, Group],
         tunnels: frozenset[int],
-        size_bytes: int,
+        size_bytes: int | None,
         state: State,
         link: int,
     ) -> None:
@@ -202,15 +205,8 @@ class _Walk:
         flow = None if flows is None else flows.lookup(fields)
         self.steps.append(Step(table, flow))
         before = self._onward()
-        for instruction in () if flow is None else _instructions(flow.instructions):
-            match instruction:
-                case parsed.ApplyActions(actions):
-                    if not self._apply(actions, table, fields):
-                        break
-                case parsed.GotoTable(following):
-                    self.look_up(following, fields)
-                case _:
-                    raise NotSimulated(f"{flow}: {type(instruction).__name__} is not simulated")
+        if flow is not None:
+            self._apply(_acts(flow.instructions), table, fields)
         if self._onward() == before:
             self.ends.append(Dropped(table, reasons.of_drop(table, flow)))
 
@@ -218,16 +214,24 @@ class _Walk:
         """What grows whenever something becomes of the packet."""
         return len(self.steps), len(self.ends), len(self._waiting)
 
-    def _apply(self, actions: Iterable[parsed.Action], table: int, fields: dict[str, int]) -> bool:
-        """Do these actions; False once the packet goes no further."""
-        for action in actions:
+    def _apply(self, actions: Sequence[_Act], table: int, fields: dict[str, int]) -> None:
+        """Do these actions."""
+        for index, action in enumerate(actions):
             match action:
+                case parsed.GotoTable(following):
+                    self.look_up(following, fields)
                 case parsed.SetField(name, value):
                     write(fields, whole(name), value)
                 case parsed.Load(target, value):
                     write(fields, target, value)
                 case parsed.Move(source, target):
                     write(fields, target, read(fields, source))
+                case parsed.CheckPktLarger(_, target) if self._size_bytes is None:
+                    for is_larger in (True, False):
+                        either = dict(fields)
+                        write(either, target, is_larger)
+                        self._apply(actions[index + 1 :], table, either)
+                    return
                 case parsed.CheckPktLarger(size_bytes, target):
                     write(fields, target, int(self._size_bytes > size_bytes))
                 case parsed.Output(port):
@@ -251,7 +255,7 @@ class _Walk:
                 case parsed.DecTtl():
                     if fields.get("nw_ttl", 0) <= 1:
                         self.ends.append(Punted(b"", self._on_the_wire(fields)))
-                        return False
+                        return
                     fields["nw_ttl"] -= 1
                 case parsed.Multipath(n_links=n_links, target=target):
                     self.links.append(n_links)
@@ -260,7 +264,6 @@ class _Walk:
                     pass
                 case _:
                     raise NotSimulated(f"{type(action).__name__} is not simulated")
-        return True
 
     def _track(self, action: parsed.Ct, table: int, fields: dict[str, int]) -> None:
         """A copy comes back in the table that the action names; this one forgets its connection."""
@@ -332,8 +335,18 @@ _TRANSPORTS: Final = frozenset({"tcp", "udp", "sctp", "icmpv4", "icmpv6"})
 
 
 @lru_cache(maxsize=100_000)
-def _instructions(data: bytes) -> tuple[parsed.Instruction, ...]:
-    return decode_instructions(data)
+def _acts(instructions: bytes) -> tuple[_Act, ...]:
+    """What a flow does, one after the other. Raises NotSimulated."""
+    acts: list[_Act] = []
+    for instruction in decode_instructions(instructions):
+        match instruction:
+            case parsed.ApplyActions(actions):
+                acts.extend(actions)
+            case parsed.GotoTable():
+                acts.append(instruction)
+            case _:
+                raise NotSimulated(f"{type(instruction).__name__} is not simulated")
+    return tuple(acts)
 
 
 @lru_cache(maxsize=10_000)
