@@ -29,7 +29,7 @@ from plait.lab.journal import Journal
 from plait.lab.settings import Settings
 from plait.lab.storage import ETCD_PORT, Storage
 from plait.lab.waiting import WaitedInVain, wait_until
-from plait.model.entities import Network, Transport
+from plait.model.entities import AddressPair, DhcpOption, Network, Transport
 
 _SETTINGS = "lab.json"
 _ENDPOINTS = "endpoints"
@@ -201,6 +201,9 @@ class Lab:
         addresses: tuple[str, ...] = (),
         multicast: tuple[str, ...] = (),
         security: bool = True,
+        address_pairs: tuple[AddressPair, ...] = (),
+        hostname: str | None = None,
+        dhcp_options: tuple[DhcpOption, ...] = (),
         timeout_s: float = 30,
         dad: bool = False,
     ) -> Endpoint:
@@ -219,6 +222,9 @@ class Lab:
                 addresses=addresses,
                 multicast=multicast,
                 security=security,
+                address_pairs=address_pairs,
+                hostname=hostname,
+                dhcp_options=dhcp_options,
             )
             endpoint.connect(spec, timeout_s=timeout_s, dad=dad)
         except BaseException:
