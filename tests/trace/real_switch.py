@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from plait.agent.programming import encoded
+from plait.agent.programming import actual, encoded
 from plait.compile import Compiler
 from plait.flows.agreement import SwitchStep, steps_of
 from plait.flows.connection import FIRST, State, state_text
@@ -97,6 +97,15 @@ class RealSwitch:
             mods += [PutFlow(flow, cookie) for flow, cookie in flows.items()]
             refused = await connection.commit([delete_all_flows(), *map(encoded, mods)])
             assert not refused, refused
+        finally:
+            await connection.close()
+
+    async def flows(self) -> dict[bytes, tuple[bytes, int]]:
+        """Instructions and cookies, by the flows' keys."""
+        connection = await OpenFlowConnection.connect(self._ovs.openflow(self.bridge))
+        try:
+            dumped = map(actual, await connection.dump_flows())
+            return {flow.key: (flow.instructions, flow.cookie) for flow in dumped}
         finally:
             await connection.close()
 
