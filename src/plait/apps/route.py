@@ -10,7 +10,7 @@ Only next hops that an endpoint has are used; when a route has none left, its se
 
 from collections.abc import Iterator
 
-from plait.apps.router_rules import LOWEST_ROUTE_PRIORITY, NO_HOST, OWN_ADDRESS_PRIORITY
+from plait.apps.router_rules import LOWEST_ROUTE_PRIORITY, NO_HOST, NO_ROUTE, OWN_ADDRESS_PRIORITY
 from plait.flows.address_numbers import ipv4_number, ipv6_number, mac_number, prefix_match
 from plait.flows.flow import Flow, flow
 from plait.flows.pipeline import Table
@@ -67,7 +67,9 @@ def _route(
     ]
     ways = [_way(lens, hop, network, largest_bytes) if _exists(lens, hop) else None for hop, network in known]
     standing = [way for way in ways if way is not None]
-    if not known:
+    if not route.hops:
+        yield flow(Table.ROUTE, priority, asked, NO_ROUTE)
+    elif not known:
         # It is about to be known; meanwhile no wider route may take its packets elsewhere.
         yield flow(Table.ROUTE, priority, asked, b"")
     elif not standing:

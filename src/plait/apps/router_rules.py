@@ -73,6 +73,8 @@ MISSES: dict[int, bytes] = {
 
 NO_HOST = _told(Punt.NO_HOST)
 """For a route none of whose next hops is there."""
+NO_ROUTE = _told(Punt.NO_ROUTE)
+"""For a route to a joined router that knows no way on."""
 
 
 def flows() -> Iterator[Flow]:
