@@ -7,12 +7,16 @@ from hypothesis import strategies as st
 
 from plait.model.entities import Endpoint, FixedAddress, LiveHost, Network, Port, Transport
 from plait.model.facets import Attachment, Change, Facet, Number, Subscription, Tunnels
+from plait.model.routers import Peering, Router, RouterInterface, StaticRoute
 from plait.model.view import MULTICAST
 
 ME = "h1"
 HOSTS = (ME, "h2", "h3")
 NETWORKS = ("n1", "n2")
 PORTS = ("p1", "p2", "p3", "p4")
+ROUTERS = ("r1", "r2", "r3")
+PREFIXES = {"s1": "10.0.0.0/24", "s2": "10.0.1.0/24", "s3": "fd00::/64", "s4": "fd00:1::/64"}
+"""Of subnets, whatever network they are in."""
 
 _macs = st.sampled_from(["02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"])
 _ips = st.lists(st.sampled_from(["10.0.0.1", "10.0.0.2", "fd00::1", "fd00::2"]), max_size=2).map(tuple)
@@ -20,6 +24,9 @@ _multicast = st.lists(st.sampled_from(["239.1.1.1", "239.1.1.2", "ff05::1"]), ma
 _transports = st.sampled_from(tuple(Transport))
 _networks = st.sampled_from(NETWORKS)
 _ports = st.sampled_from(PORTS)
+_routers = st.sampled_from(ROUTERS)
+_DESTINATIONS = {4: ["0.0.0.0/0", "10.0.0.0/16", "10.0.1.0/24"], 6: ["::/0", "fd00:1::/64"]}
+_HOPS = {4: ["10.0.0.1", "10.0.0.2", "10.0.1.254"], 6: ["fd00::1", "fd00::2"]}
 
 
 def _maybe(value: st.SearchStrategy[Facet]) -> st.SearchStrategy[Facet | None]:
@@ -29,7 +36,11 @@ def _maybe(value: st.SearchStrategy[Facet]) -> st.SearchStrategy[Facet | None]:
 @st.composite
 def _change(draw: st.DrawFn) -> Change:
     facet = draw(
-        st.sampled_from([Port, Attachment, Endpoint] * 2 + [Subscription, Network, LiveHost, Tunnels, Number])
+        st.sampled_from(
+            [Port, Attachment, Endpoint] * 2
+            + [Router, RouterInterface, Peering]
+            + [Subscription, Network, LiveHost, Tunnels, Number]
+        )
     )
     id, value = draw(_VALUES[facet])
     return Change(facet, id, value)
@@ -111,6 +122,51 @@ def _tunnels(draw: st.DrawFn) -> tuple[str, Tunnels | None]:
 
 
 @st.composite
+def _router(draw: st.DrawFn) -> tuple[str, Router | None]:
+    id = draw(_routers)
+    routes = draw(st.lists(_static_route(), max_size=2, unique_by=lambda route: route.destination))
+    router = Router(id=id, name=id, vni=draw(st.sampled_from([11, 12, 13])), routes=tuple(routes))
+    return id, draw(_maybe(st.just(router)))
+
+
+@st.composite
+def _static_route(draw: st.DrawFn) -> StaticRoute:
+    version = draw(st.sampled_from([4, 6]))
+    destination = draw(st.sampled_from(_DESTINATIONS[version]))
+    if draw(st.booleans()):
+        return StaticRoute(destination, router=draw(_routers))
+    hops = draw(st.lists(st.sampled_from(_HOPS[version]), min_size=1, max_size=3, unique=True))
+    return StaticRoute(destination, tuple(hops))
+
+
+@st.composite
+def _interface(draw: st.DrawFn) -> tuple[str, RouterInterface | None]:
+    router, subnet = draw(_routers), draw(st.sampled_from(sorted(PREFIXES)))
+    interface = _interface_of(router, draw(_networks), subnet, draw(st.sampled_from([1, 254])))
+    return interface.id, draw(_maybe(st.just(interface)))
+
+
+def _interface_of(router: str, network: str, subnet: str, number: int) -> RouterInterface:
+    prefix = PREFIXES[subnet]
+    start = prefix.partition("/")[0]
+    return RouterInterface(
+        router=router,
+        network=network,
+        subnet=subnet,
+        prefix=prefix,
+        address=f"{start}{number:x}" if ":" in prefix else f"{start[:-1]}{number}",
+        mac=f"02:00:00:00:99:{number:02x}",
+    )
+
+
+@st.composite
+def _peering(draw: st.DrawFn) -> tuple[str, Peering | None]:
+    router, peer = draw(st.sampled_from([(a, b) for a in ROUTERS for b in ROUTERS if a != b]))
+    peering = Peering(router=router, peer=peer)
+    return peering.id, draw(_maybe(st.just(peering)))
+
+
+@st.composite
 def _number(draw: st.DrawFn) -> tuple[str, Number | None]:
     owner = f"{draw(_networks)}/{draw(st.sampled_from(['239.1.1.1', 'ff05::1']))}"
     number = Number(MULTICAST, owner, draw(st.integers(1, 3)))
@@ -125,6 +181,9 @@ _VALUES: dict[type[Facet], st.SearchStrategy[tuple[str, Facet | None]]] = {
     Network: _network(),
     LiveHost: _host(),
     Tunnels: _tunnels(),
+    Router: _router(),
+    RouterInterface: _interface(),
+    Peering: _peering(),
     Number: _number(),
 }
 
@@ -168,6 +227,15 @@ def full_world() -> list[Change]:
             multicast=("239.1.1.1",),
         )
         changes.append(Change(Endpoint, id, endpoint))
+    ways = (StaticRoute("0.0.0.0/0", ("10.0.0.1", "10.0.0.2")), StaticRoute("::/0", ("fd00::2",)))
+    for number, id in enumerate(ROUTERS[:2], 11):
+        router = Router(id=id, name=id, vni=number, routes=ways if id == "r1" else ())
+        changes.append(Change(Router, id, router))
+    for subnet, network, owner in (("s1", "n1", "r1"), ("s3", "n1", "r1"), ("s2", "n2", "r2")):
+        interface = _interface_of(owner, network, subnet, 254)
+        changes.append(Change(RouterInterface, interface.id, interface))
+    for one, other in (("r1", "r2"), ("r2", "r1")):
+        changes.append(Change(Peering, f"{one}/{other}", Peering(router=one, peer=other)))
     for number, network in enumerate(NETWORKS, 1):
         group = Number(MULTICAST, f"{network}/239.1.1.1", number)
         changes.append(Change(Number, group.id, group))
