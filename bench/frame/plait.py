@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from frame import plan
-from plait.agent.reporting import endpoint_of
+from plait.agent.judging import endpoint_of
 from plait.intent import Intent, PortSpec
 from plait.lab.endpoint import Endpoint as Container
 from plait.lab.lab import Lab

@@ -85,6 +85,10 @@ class Compiler:
         """Keys of flows and ids of groups that `owner` produced last."""
         return self._made.get(owner, ())
 
+    def readers(self, key: Key) -> Iterable[Key]:
+        """The owners whose flows follow from `key`."""
+        return self._readers.get(key, ())
+
     def conflicts(self) -> dict[bytes | int, tuple[Key, ...]]:
         """Flows and groups that several owners claim; the first owner has it."""
         return {key: tuple(sorted(rivals)) for key, rivals in self._rivals.items()}

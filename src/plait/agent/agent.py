@@ -84,7 +84,7 @@ class Agent:
             on_state=lambda state: self.presence.component("switch database", state),
             on_underlay=self._appear,
         )
-        self._reporting = Reporting(self.engine, store, reach, self._plugging)
+        self._reporting = Reporting(self.engine, store, reach, self._plugging, self._intent.is_group_heard)
         self._programming = Programming(
             self.engine,
             target=config.openflow,
@@ -189,14 +189,14 @@ class Agent:
 
     def _switch_state(self, state: str) -> None:
         self.presence.component("switch flows", state)
-        self._reporting.is_switch_ready = self._programming.connection is not None
+        self._reporting.switch_ready(self._programming.connection is not None)
         if state == "ok":
             self._notifier.ready(
                 f"{len(self.engine.compiler.flows)} flows, {self.engine.view.count(Port)} ports"
             )
 
     def _confirmed(self) -> None:
-        self._reporting.is_switch_ready = True
+        self._reporting.switch_ready(True)
         self._reporting.confirmed()
 
     def _appear(self, underlay: Underlay, bridge: BridgeInfo) -> None:

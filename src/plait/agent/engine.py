@@ -98,9 +98,9 @@ class Engine:
         """How many owners are still to be compiled."""
         return len(self._behind)
 
-    def is_behind(self, port: str) -> bool:
-        """Whether what is desired for this port is not up to date."""
-        return Key("station", port) in self._behind
+    def is_behind(self, owner: Key) -> bool:
+        """Whether what is desired for this owner is not up to date."""
+        return owner in self._behind
 
     def _compile(self, owners: Collection[Key]) -> None:
         if len(owners) <= PORTION:

@@ -1,26 +1,26 @@
 """What became of this host's ports: told to frontends as status, and to other hosts as reach. A port is up
 when the switch has confirmed its flows, never before.
 
-    view, switch state --judge--> (status, endpoint) --differs from what was told--> announce, then write the
-    status
+    view, switch state --judging.py--> (status, endpoint) --differs from what was told--> announce, then write
+    the status
 
 State, not history: a port is judged anew whenever something about it changed, and only differences are
 written.
 """
 
 import asyncio
-from collections.abc import Iterable
-from time import monotonic
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
 import structlog
 
 from plait.agent.engine import Engine
+from plait.agent.judging import Devices, Judge, Verdict
 from plait.model import codec
 from plait.model.checks import Invalid
-from plait.model.entities import Endpoint, Network, Port, PortState, PortStatus
-from plait.model.facets import Attachment, Key, Tunnels
+from plait.model.entities import Endpoint, Port, PortState, PortStatus
+from plait.model.facets import Key
 from plait.reach.api import ReachUnavailable
 from plait.store import keys
 from plait.store.api import (
@@ -50,30 +50,21 @@ class Announcer(Protocol):
     async def own_records(self) -> dict[tuple[str, str], Endpoint]: ...
 
 
-class Devices(Protocol):
-    """What reporting needs of the part that plugs devices in."""
-
-    def problem(self, port: Port) -> str | None: ...
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """What is to be told of a port: no status if it is not this host's, no endpoint if none can reach it."""
-
-    status: PortStatus | None
-    endpoint: Endpoint | None
-
-
-GONE = Verdict(None, None)
-
-
 class Reporting:
     """See the module's docstring."""
 
-    def __init__(self, engine: Engine, store: Store, reach: Announcer, devices: Devices) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        reach: Announcer,
+        devices: Devices,
+        is_group_heard: Callable[[str], bool],
+    ) -> None:
         self._engine = engine
         self._store = store
         self._reach = reach
-        self._devices = devices
+        self._judge = Judge(engine, devices, is_group_heard, self.told)
         self._dirty: set[str] = set()
         self._waiting: set[str] = set()
         self._wake = asyncio.Event()
@@ -83,8 +74,11 @@ class Reporting:
         self._telling: frozenset[str] = frozenset()
         self._is_memory_doubted = True
         self._may_speak = asyncio.Event()
-        self.is_switch_ready = False
         engine.on_dirty(self._look)
+
+    def switch_ready(self, is_ready: bool) -> None:
+        """Whether it is known what the switch has; while it is not, no port comes up."""
+        self._judge.is_switch_ready = is_ready
 
     def confirmed(self) -> None:
         """The switch confirmed a portion: ports that waited may be up."""
@@ -130,7 +124,9 @@ class Reporting:
                     or key.id in self._telling
                 ):
                     self._dirty.add(key.id)
-            elif key.kind in ("network", "room", "tunnels"):
+            elif key.kind in ("network", "group"):
+                self._dirty |= self._engine.view.members(f"ports of {key.kind}", key.id).keys()
+            elif key.kind in ("room", "tunnels"):
                 self.look_at_all()
         if self._dirty:
             self._wake.set()
@@ -159,8 +155,7 @@ class Reporting:
 
     def _verdicts(self, looked_at: Iterable[str]) -> dict[str, Verdict]:
         verdicts = {}
-        for id in looked_at:
-            verdict = self.judge(id)
+        for id, verdict in self._judge.judge_all(looked_at).items():
             if verdict is None:
                 self._waiting.add(id)
             else:
@@ -192,65 +187,6 @@ class Reporting:
         self._told = told
         self._announced = {endpoint.port: endpoint for endpoint in announced.values()}
         self.look_at_all()
-
-    # -- what is true
-
-    def judge(self, id: str) -> Verdict | None:
-        """What is to be told of a port; None while the switch has not answered yet."""
-        view = self._engine.view
-        port = view.get(Port, id)
-        if port is None:
-            return GONE
-        reason = self._devices.problem(port)
-        if view.get(Attachment, id) is None:
-            if reason is not None:
-                return self._not_up(port, PortState.ERROR, reason)
-            if port.device is not None:
-                # It was asked for a moment ago; the switch says a number or a problem.
-                return None
-            return self._not_up(
-                port, PortState.DOWN, f"waiting for an interface with external_ids:iface-id={id}"
-            )
-        network = view.get(Network, port.network)
-        made = self._engine.compiler.made_by(Key("station", id))
-        if network is None or not made or not self.is_switch_ready or self._engine.is_behind(id):
-            return None
-        tunnels = view.get(Tunnels, "")
-        if tunnels is None or network.transport not in dict(tunnels.ofports):
-            reason = f"this host has no {network.transport} tunnels: see option transports, and status"
-            return self._not_up(port, PortState.ERROR, reason)
-        refusals = [refusal for key in made if (refusal := self._engine.switch.refusals.get(key)) is not None]
-        if refusals:
-            return self._not_up(
-                port, PortState.ERROR, f"the switch refuses {len(refusals)} flows: {refusals[0].reason}"
-            )
-        if not self._engine.switch.in_step(made):
-            return None
-        status = PortStatus(
-            port=id,
-            host=view.host,
-            state=PortState.UP,
-            sequence=port.sequence,
-            took_ms=self._took_ms(port),
-            mtu_bytes=view.mtu_bytes(network),
-        )
-        station = view.station(id)
-        groups = station.multicast if station is not None else port.multicast
-        return Verdict(status, endpoint_of(port, view.host, groups))
-
-    def _took_ms(self, port: Port) -> float | None:
-        """Until the port was up for the first time; what is told later of a port that is up keeps it."""
-        heard_at = self._engine.heard_at.get(port.id)
-        if heard_at is not None:
-            return round(1000 * (monotonic() - heard_at), 3)
-        told = self._told.get(port.id)
-        return told.took_ms if told is not None and told.sequence == port.sequence else None
-
-    def _not_up(self, port: Port, state: PortState, reason: str) -> Verdict:
-        status = PortStatus(
-            port=port.id, host=self._engine.view.host, state=state, sequence=port.sequence, reason=reason
-        )
-        return Verdict(status, None)
 
     # -- what is told
 
@@ -328,19 +264,6 @@ class Reporting:
                 log.info(
                     "port " + status.state, port=id, took_ms=status.took_ms, reason=status.reason or None
                 )
-
-
-def endpoint_of(port: Port, host: str, groups: tuple[str, ...]) -> Endpoint:
-    """What a host says of a port of its own, which wants the multicast `groups`."""
-    return Endpoint(
-        network=port.network,
-        port=port.id,
-        mac=port.mac,
-        host=host,
-        ips=port.ips,
-        sequence=port.sequence,
-        multicast=groups,
-    )
 
 
 def _without_time(status: PortStatus | None) -> PortStatus | None:

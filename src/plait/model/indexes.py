@@ -10,6 +10,7 @@ from plait.model.entities import Port, Subnet
 from plait.model.facets import Attachment, Facet, Key, Station
 from plait.model.policy import AddressEntry, Rule
 from plait.model.routers import Peering, RouterInterface
+from plait.model.slots import other_side, slots_of
 
 Members = Mapping[str, Facet | Station]
 
@@ -33,8 +34,16 @@ def _of_rule(rule: Rule) -> Iterator[Key]:
     yield Key("rules", rule.group)
     if rule.remote_set is not None:
         yield Key("uses", rule.remote_set)
+    for slot in slots_of(rule):
+        yield Key("slot", slot.id)
+        yield twins(slot.id, rule)
     if rule.address_group is not None:
         yield Key("rules by address group", rule.address_group)
+
+
+def twins(slot: str, rule: Rule) -> Key:
+    """The set of the rules that say the same of the same others: a slot and who the other side is."""
+    return Key("twins", f"{slot} {other_side(rule) or ''}")
 
 
 def _of_entry(entry: AddressEntry) -> Iterator[Key]:

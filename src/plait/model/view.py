@@ -60,6 +60,7 @@ class View:
         self._room: dict[Transport, int | None] = dict.fromkeys(Transport)
         self._derived: dict[Key, object] = {}
         self._next_hops: dict[str, set[str]] = {}
+        self._policies_with: dict[str, set[str]] = {}
 
     # -- change
 
@@ -114,7 +115,10 @@ class View:
         self._indexes.move(change.id, before, after, of_station, dirty)
         for policy in policies:
             if bool(self.members("policy", policy)) != (policy in stood):
-                dirty.update(Key("policies", group) for group in policy.split(","))
+                for group in policy.split(","):
+                    dirty.add(Key("policies", group))
+                    # It is there now if it was not, and the other way round.
+                    self._policies_with.setdefault(group, set()).symmetric_difference_update((policy,))
         for address in _addresses(before) ^ _addresses(after):
             if (holders := self._next_hops.get(address)) is not None:
                 holders ^= {change.id}
@@ -240,7 +244,7 @@ class View:
         for facet in (Network, Router, RouterInterface, Rule):
             for id in self._facets[facet]:
                 yield Key(_KIND_OF[facet], id)
-        for kind in ("policy", "prefix"):
+        for kind in ("slot", "policy", "prefix"):
             for id in self._indexes.of_kind(kind):
                 yield Key(kind, id)
         for id in {**self._facets[Port], **self._facets[Endpoint]}:
@@ -279,6 +283,10 @@ class View:
     def policies_wanted(self) -> Iterable[str]:
         """Owners in POLICY: what groups the ports of this host are in together."""
         return self._indexes.of_kind("policy")
+
+    def policies_with(self, group: str) -> Iterable[str]:
+        """Those of them that a group is part of."""
+        return self._policies_with.get(group, ())
 
     def conjunctions_wanted(self) -> Iterator[str]:
         """Owners in CONJUNCTION: what sets rules refer to, by rank."""

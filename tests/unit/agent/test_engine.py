@@ -111,7 +111,7 @@ async def test_the_death_and_return_of_a_large_host_is_compiled_in_portions() ->
         flows = dict(engine.compiler.flows)
         engine.change([Change(LiveHost, "h2", None)])
         assert engine.behind
-        assert engine.is_behind("p0")
+        assert engine.is_behind(Key("station", "p0"))
         engine.change([Change(LiveHost, "h2", LiveHost(name="h2", vtep="172.16.0.2"))])
         await until_compiled(engine)
         assert engine.compiler.flows == flows
@@ -127,7 +127,7 @@ async def test_a_port_that_comes_while_thousands_are_compiled_does_not_wait_for_
         assert engine.behind
         new = Port(id="new", name="new", network="red", mac="02:ff:00:00:00:02", host="h1")
         engine.change([Change(Port, "new", new), Change(Attachment, "new", Attachment("new", 2))])
-        assert not engine.is_behind("new")
+        assert not engine.is_behind(Key("station", "new"))
         assert engine.compiler.made_by(Key("station", "new"))
         await until_compiled(engine)
         assert is_current(engine)

@@ -10,8 +10,18 @@ from plait.agent.engine import Engine
 from plait.agent.reporting import Reporting
 from plait.lab.stores import FaultyStore
 from plait.model import codec
-from plait.model.entities import Endpoint, LiveHost, Network, Port, PortState, PortStatus, Transport
-from plait.model.facets import Attachment, Change, Key, Tunnels
+from plait.model.entities import (
+    AddressPair,
+    Endpoint,
+    LiveHost,
+    Network,
+    Port,
+    PortState,
+    PortStatus,
+    Transport,
+)
+from plait.model.facets import Attachment, Change, Claim, Key, Tunnels
+from plait.model.policy import Group
 from plait.reach.watch import WatchReach
 from plait.reconcile.switch import key_of
 from plait.store import keys
@@ -38,15 +48,16 @@ class World:
         self.memory = MemoryStore()
         self.store = FaultyStore(self.memory)
         self.plugs = Plugs()
+        self.heard: set[str] = set()
         self.begin()
 
     def begin(self) -> None:
         """As after a start of the agent, with the switch connected."""
         self.engine = Engine("h1")
         reach = WatchReach(self.store, "h1")
-        self.reporting = Reporting(self.engine, self.store, reach, self.plugs)
+        self.reporting = Reporting(self.engine, self.store, reach, self.plugs, self.heard.__contains__)
         self.reporting.speak(True)
-        self.reporting.is_switch_ready = True
+        self.reporting.switch_ready(True)
         self.engine.change(
             [
                 Change(Network, "red", RED),
@@ -125,6 +136,61 @@ async def test_a_port_is_up_and_announced_when_the_switch_has_confirmed_its_flow
         status = await world.until("p", PortState.UP, is_announced=True)
         assert status is not None
         assert status.took_ms is not None
+
+
+async def test_a_port_in_a_group_is_not_up_before_the_group_was_heard() -> None:
+    world = World()
+    async with world.running():
+        await world.bind("p", groups=("g",))
+        await turns(lambda: "p" in world.reporting._waiting)
+        world.confirm()
+        await turns(lambda: "p" in world.reporting._waiting)
+        assert await world.status("p") is None
+        world.engine.change([Change(Group, "g", Group(id="g", name="g"))])
+        world.confirm()
+        await world.until("p", PortState.UP, is_announced=True)
+        endpoint = await world.endpoint("p")
+        assert endpoint is not None
+        assert endpoint.groups == ("g",)
+
+
+async def test_a_port_in_a_group_that_does_not_exist_says_so_until_it_does() -> None:
+    world = World()
+    world.heard.add("g")
+    async with world.running():
+        await world.bind("p", groups=("g",))
+        world.confirm()
+        status = await world.until("p", PortState.ERROR, is_announced=False)
+        assert status is not None
+        assert "group g does not exist" in status.reason
+        world.engine.change([Change(Group, "g", Group(id="g", name="g"))])
+        world.confirm()
+        await world.until("p", PortState.UP, is_announced=True)
+
+
+async def test_groups_and_claimed_addresses_are_announced_in_place_of_what_was_said_before() -> None:
+    world = World()
+    async with world.running():
+        pairs = (AddressPair("10.0.0.9/32"), AddressPair("10.0.1.0/24"))
+        port = await world.bind("p", address_pairs=pairs, sequence=4)
+        world.confirm()
+        await world.until("p", PortState.UP, is_announced=True)
+        told = [await world.endpoint("p")]
+        group = Change(Group, "g", Group(id="g", name="g"))
+        claim = Change(Claim, "p", Claim("p", ("10.0.0.9",)))
+        moved = Change(Port, "p", msgspec.structs.replace(port, groups=("g",)))
+        for changes in ([claim], [group, moved]):
+            world.engine.change(changes)
+            world.confirm()
+            async with asyncio.timeout(10):
+                while (endpoint := await world.endpoint("p")) == told[-1]:  # noqa: ASYNC110 - a store has no event
+                    await asyncio.sleep(0)
+            told.append(endpoint)
+        assert [(each.ips, each.groups, each.sequence) for each in told if each is not None] == [
+            ((), (), 4),
+            (("10.0.0.9",), (), 4),
+            (("10.0.0.9",), ("g",), 4),
+        ]
 
 
 async def test_a_port_without_a_device_waits_for_its_interface_and_says_so() -> None:

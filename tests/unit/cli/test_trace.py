@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from plait.agent.api import listening
-from plait.agent.reporting import endpoint_of
+from plait.agent.judging import endpoint_of
 from plait.cli.main import run
 from plait.model.codec import decode, encode
 from plait.model.entities import LiveHost, Port, PortState, PortStatus, Transport
