@@ -226,14 +226,14 @@ class _Walk:
                     write(fields, target, value)
                 case parsed.Move(source, target):
                     write(fields, target, read(fields, source))
-                case parsed.CheckPktLarger(_, target) if self._size_bytes is None:
-                    for is_larger in (True, False):
-                        either = dict(fields)
-                        write(either, target, is_larger)
-                        self._apply(actions[index + 1 :], table, either)
-                    return
                 case parsed.CheckPktLarger(size_bytes, target):
-                    write(fields, target, int(self._size_bytes > size_bytes))
+                    if self._size_bytes is None:
+                        for is_larger in (True, False):
+                            either = dict(fields)
+                            write(either, target, is_larger)
+                            self._apply(actions[index + 1 :], table, either)
+                        return
+                    write(fields, target, self._size_bytes > size_bytes)
                 case parsed.Output(port):
                     self._output(port, table, fields)
                 case parsed.OutputReg(source):

@@ -1,78 +1,98 @@
-"""The ICMP error that tells a sender how large its packets may be.
+"""ICMP errors: how a sender learns what became of its packet.
 
-IPv4  type 3, code 4, MTU in the second half of the second word (RFC 1191, section 4);
-      quotes the packet's header and 8 bytes behind it
-IPv6  type 2, code 0, MTU in the second word (RFC 4443, section 3.2);
-      quotes as much as fits into 1,280 bytes
+IPv4  an 8-byte head: type, code, checksum, and in the last two the MTU, where it is about that
+      (RFC 792; RFC 1191, section 4); then the packet, as RFC 1812, section 4.3.2.3 has it
+IPv6  the same with an MTU of four bytes (RFC 4443, section 3), and a checksum over addresses, too
 """
 
+from enum import Enum
 from struct import Struct
 
-from plait.wire import internet
-from plait.wire.errors import MalformedMessage
-from plait.wire.internet import ETHERNET_HEADER_BYTES, PROTO_ICMP, PROTO_ICMPV6, checksum
+from plait.wire.internet import ETH_IPV4, ETH_IPV6, PROTO_ICMP, PROTO_ICMPV6, checksum
+from plait.wire.offender import QUOTED_V4_BYTES, QUOTED_V6_BYTES, Offender, offender
 
-QUOTED_V4_BYTES = 60 + 8
-"""The longest header and 8 bytes (RFC 792)."""
-QUOTED_V6_BYTES = 1280 - 40 - 8
+__all__ = [
+    "QUOTED_V4_BYTES",
+    "QUOTED_V6_BYTES",
+    "IcmpError",
+    "Offender",
+    "icmp_error",
+    "offender",
+    "too_big",
+]
 
 _IPV4 = Struct("!BBHHHBBH4s4s")
 _ICMP = Struct("!BBHHH")
 _ICMPV6 = Struct("!BBHI")
 _DONT_FRAGMENT = 0x4000
-_OFFSET = 0x1FFF
-_ICMP_ERRORS = frozenset({3, 4, 5, 11, 12})
+_INTERNETWORK_CONTROL = 0xC0
+"""The precedence of errors (RFC 1812, section 4.3.2.5)."""
+_HOPS = 64
+
+
+class IcmpError(Enum):
+    """What can be wrong: (type, code) of ICMP, and of ICMPv6."""
+
+    TOO_BIG = (3, 4), (2, 0)
+    TIME_EXCEEDED = (11, 0), (3, 0)
+    NO_ROUTE = (3, 0), (1, 0)
+    NO_HOST = (3, 1), (1, 3)
+    NO_PORT = (3, 3), (1, 4)
+
+
+def icmp_error(
+    error: IcmpError, about: Offender, *, source_mac: bytes, source: bytes, to_mac: bytes, mtu_bytes: int = 0
+) -> bytes:
+    """The frame that tells the sender of `about`. Addresses are packed; `mtu_bytes` says what does fit."""
+    of_v4, of_v6 = error.value
+    if len(source) == 16:
+        eth_type = ETH_IPV6
+        packet = _packet_v6(of_v6, mtu_bytes, about.quoted, source, about.source)
+    else:
+        eth_type = ETH_IPV4
+        packet = _packet_v4(of_v4, mtu_bytes, about.quoted, source, about.source)
+    return to_mac + source_mac + eth_type.to_bytes(2, "big") + packet
 
 
 def too_big(frame: bytes, mtu_bytes: int) -> bytes | None:
     """The frame that tells the sender of `frame` (its beginning is enough) that at most `mtu_bytes` fit.
 
     It comes from the address that the packet was for, because a layer-2 network has no other to speak with.
-    None where no error may be sent: the packet may be fragmented, is itself an ICMP error, a later fragment,
-    or for many (RFC 1122, 3.2.2; RFC 4443, 2.4). Raises MalformedMessage.
+    So it is also without "don't fragment": a router would make fragments, a switch can't, and a sender that
+    was told does. None where no error may be sent. Raises MalformedMessage.
     """
-    if len(frame) < ETHERNET_HEADER_BYTES + 20:
-        raise MalformedMessage("frame", len(frame), "too short for Ethernet and IP")
-    match int.from_bytes(frame[12:14], "big"):
-        case internet.ETH_IPV4:
-            packet = _too_big_v4(frame[ETHERNET_HEADER_BYTES:], mtu_bytes)
-        case internet.ETH_IPV6:
-            packet = _too_big_v6(frame[ETHERNET_HEADER_BYTES:], mtu_bytes)
-        case other:
-            raise MalformedMessage("ethertype", 12, f"{other:04x} is not IP")
-    if packet is None or frame[0] & 1:
+    about = offender(frame)
+    if about is None:
         return None
-    return frame[6:12] + frame[0:6] + frame[12:14] + packet
+    return icmp_error(
+        IcmpError.TOO_BIG,
+        about,
+        source_mac=about.destination_mac,
+        source=about.destination,
+        to_mac=about.source_mac,
+        mtu_bytes=mtu_bytes,
+    )
 
 
-def _too_big_v4(packet: bytes, mtu_bytes: int) -> bytes | None:
-    first, _, _, _, fragment, _, protocol, _, source, destination = _IPV4.unpack_from(packet)
-    header_bytes = (first & 15) * 4
-    if first >> 4 != 4 or header_bytes < 20 or len(packet) < header_bytes + 8:
-        raise MalformedMessage("ipv4", ETHERNET_HEADER_BYTES, "no whole header with 8 bytes behind it")
-    if not fragment & _DONT_FRAGMENT or fragment & _OFFSET:
-        return None
-    if protocol == PROTO_ICMP and packet[header_bytes] in _ICMP_ERRORS:
-        return None
-    quoted = packet[: header_bytes + 8]
-    icmp = _with_checksum(_ICMP.pack(3, 4, 0, 0, mtu_bytes) + quoted, b"")
-    header = _IPV4.pack(0x45, 0xC0, 20 + len(icmp), 0, _DONT_FRAGMENT, 64, PROTO_ICMP, 0, destination, source)
+def _packet_v4(
+    kind: tuple[int, int], mtu_bytes: int, quoted: bytes, source: bytes, destination: bytes
+) -> bytes:
+    icmp = _with_checksum(_ICMP.pack(*kind, 0, 0, mtu_bytes) + quoted, b"")
+    total = _IPV4.size + len(icmp)
+    header = _IPV4.pack(
+        0x45, _INTERNETWORK_CONTROL, total, 0, _DONT_FRAGMENT, _HOPS, PROTO_ICMP, 0, source, destination
+    )
     return header[:10] + checksum(header).to_bytes(2, "big") + header[12:] + icmp
 
 
-def _too_big_v6(packet: bytes, mtu_bytes: int) -> bytes | None:
-    if len(packet) < 40 or packet[0] >> 4 != 6:
-        raise MalformedMessage("ipv6", ETHERNET_HEADER_BYTES, "no whole header")
-    source, destination = packet[8:24], packet[24:40]
-    if packet[6] == PROTO_ICMPV6 and len(packet) > 40 and packet[40] < 128:
-        return None
-    if not any(source) or source[0] == 0xFF:
-        return None
-    body = _ICMPV6.pack(2, 0, 0, mtu_bytes) + packet[:QUOTED_V6_BYTES]
-    pseudo = destination + source + len(body).to_bytes(4, "big") + b"\0\0\0\x3a"
-    icmp = _with_checksum(body, pseudo)
-    header = b"\x60\0\0\0" + len(icmp).to_bytes(2, "big") + b"\x3a\x40" + destination + source
-    return header + icmp
+def _packet_v6(
+    kind: tuple[int, int], mtu_bytes: int, quoted: bytes, source: bytes, destination: bytes
+) -> bytes:
+    body = _ICMPV6.pack(*kind, 0, mtu_bytes) + quoted
+    pseudo_header = source + destination + len(body).to_bytes(4, "big") + bytes((0, 0, 0, PROTO_ICMPV6))
+    icmp = _with_checksum(body, pseudo_header)
+    lengths = len(icmp).to_bytes(2, "big") + bytes((PROTO_ICMPV6, _HOPS))
+    return b"\x60\0\0\0" + lengths + source + destination + icmp
 
 
 def _with_checksum(message: bytes, pseudo_header: bytes) -> bytes:
