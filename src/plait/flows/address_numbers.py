@@ -4,6 +4,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
 from typing import Literal
 
+from plait.model.addresses import interface_number
 from plait.wire.internet import ETH_IPV4, ETH_IPV6
 
 ALL_NODES_MAC = 0x333300000001
@@ -42,8 +43,7 @@ def prefix_match(prefix: str, end: Literal["src", "dst"]) -> dict[str, int | tup
 
 def link_local_number(mac: int) -> int:
     """fe80::/64 with the modified EUI-64 of the MAC address (RFC 4291, appendix A)."""
-    high, low = mac >> 24, mac & 0xFFFFFF
-    return LINK_LOCAL | (high ^ 0x020000) << 40 | 0xFFFE << 24 | low
+    return LINK_LOCAL | interface_number(mac)
 
 
 def multicast_mac(address: str) -> int:

@@ -68,6 +68,10 @@ class Search:
         self._mine.add(number)
         self._unavailable.add(number)
 
+    def step_over(self, last: int) -> None:
+        """Propose what is above `last` next."""
+        self._position = last
+
     def cursor(self) -> Write:
         """To be written with a claim: a hint for the next search."""
         return Put(self._cursor, b"%d" % (self._space.first if self._position is None else self._position))

@@ -11,12 +11,15 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from plait.intent import records
+from plait.intent.address_pairs import check_among, check_port, refuse_gateways
 from plait.intent.allocation import Search
 from plait.intent.claimants import refuse_taken
 from plait.intent.draft import Draft
 from plait.intent.errors import NotFound, Taken
+from plait.intent.known_groups import KnownGroups, forget, look_up
 from plait.intent.network_view import NetworkView, load
 from plait.intent.port_spec import PortSpec
+from plait.intent.subnets import touched
 from plait.intent.transactions import COMMITS_IN_FLIGHT, Failed, Plan, born, carry_out, subject
 from plait.model import addresses, checks
 from plait.model.checks import IPAddress
@@ -26,6 +29,7 @@ from plait.store.api import MAX_COMMIT_OPS, Compare, Item, KeyAt, Store, Write
 
 _RECORDS_OF_A_PORT = 5
 """Without addresses: the port, its name, MAC, host and device."""
+_COMPARES_OF_PAIRS = 41
 _MAX_CURSORS = 4
 """Of one network: where the next searches of its subnets begin."""
 
@@ -37,15 +41,23 @@ class Creation:
     """One request for ports of one project."""
 
     def __init__(
-        self, store: Store, project: str, views: Views, *, on_progress: Callable[[int], None] | None
+        self,
+        store: Store,
+        project: str,
+        views: Views,
+        groups: KnownGroups,
+        *,
+        on_progress: Callable[[int], None] | None,
     ) -> None:
         self.created: dict[int, Port] = {}
         self._store = store
         self._project = project
         self._views = views
+        self._groups = groups
         self._searches: dict[Subnet, Search] = {}
         self._known_hosts: dict[str, Compare] = {}
         self._asked_for: dict[str, list[IPAddress]] = {}
+        self._pairs: dict[str, list[str]] = {}
         self._on_progress = on_progress
         self._stopped = False
 
@@ -53,6 +65,7 @@ class Creation:
         """The ports, in the order of `specs`. When this raises, `created` has what must be removed again."""
         for spec in specs:
             self._asked_for.setdefault(spec.network, []).extend(checks.ip(each) for each in spec.addresses)
+            self._pairs.setdefault(spec.network, []).extend(pair.prefix for pair in spec.address_pairs)
         chunks = iter(list(_chunks(specs)))
         workers = asyncio.gather(
             *(self._work(chunks) for _ in range(COMMITS_IN_FLIGHT)), return_exceptions=True
@@ -89,12 +102,18 @@ class Creation:
                 await self._learn(drafts, last, failed)
             views = {network: await self._view(network) for network in networks}
             known_hosts = await self._prepare(views, list(hosts))
-            last = [await draft.port(views[draft.spec.network], self._searches) for draft in drafts]
+            wanted = [group for draft in drafts for group in draft.spec.groups]
+            groups = await look_up(self._store, self._project, wanted, self._groups)
+            ids = {ref: known.id for ref, known in groups.items()}
+            last = [await self._port(draft, views[draft.spec.network], ids) for draft in drafts]
             compares, writes = born(_together(last))
             writes.extend(self._cursors(drafts))
-            # By name and by id it may be the same network.
+            compares.extend(await self._check(last, views))
+            writes.extend(_with_pairs(last, views))
+            # By name and by id it may be the same network, or group.
             unchanged = dict.fromkeys(view.unchanged for view in views.values())
-            return Plan(last, (*unchanged, *known_hosts, *compares), tuple(writes))
+            in_groups = dict.fromkeys(known.unchanged for known in groups.values())
+            return Plan(last, (*unchanged, *known_hosts, *in_groups, *compares), tuple(writes))
 
         what = f"port {drafts[0].spec.name or ''} of network {drafts[0].spec.network!r}"
         ports = await carry_out(self._store, make, what)
@@ -102,6 +121,19 @@ class Creation:
             self.created[draft.position] = port
         if self._on_progress is not None:
             self._on_progress(len(self.created))
+
+    async def _port(self, draft: Draft, view: NetworkView, groups: Mapping[str, str]) -> Port:
+        for pair in draft.spec.address_pairs:
+            refuse_gateways(view, checks.prefix(pair.prefix))
+        kept_free = [pair.prefix for _, pair in view.pairs] + self._pairs[draft.spec.network]
+        return await draft.port(view, self._searches, groups, dict.fromkeys(kept_free))
+
+    async def _check(self, ports: Sequence[Port], views: Mapping[str, NetworkView]) -> list[Compare]:
+        """Raises Taken, Invalid if a port could send as another; else what keeps it so."""
+        by_id = {view.network.id: view for view in views.values()}
+        found = [await check_port(self._store, by_id[port.network], port) for port in ports]
+        check_among(ports)
+        return list(dict.fromkeys(compare for compares in found for compare in compares))
 
     async def _view(self, network: str) -> NetworkView:
         view = self._views.get(network)
@@ -118,10 +150,13 @@ class Creation:
             view = self._views.get(network)
             if view is not None and view.unchanged.key in failed:
                 del self._views[network]
+        forget(self._groups, failed)
         for draft, port in zip(drafts, last, strict=True):
             if failed.isdisjoint(records.of_port(port)):
                 continue
             chosen = {addresses.text(subnet, number) for subnet, number in draft.chosen.values()}
+            if draft.spec.mac is None:
+                chosen |= {key.rpartition("/")[2] for key in draft.of_mac(port)}
             await refuse_taken(self._store, port, failed, chosen=chosen, chosen_mac=draft.spec.mac is None)
             await draft.learn(port, failed, self._searches)
 
@@ -157,6 +192,13 @@ class Creation:
             of_network.update(subnet for subnet, _ in draft.chosen.values())
         some = {subnet for subnets in searched.values() for subnet in list(subnets)[:_MAX_CURSORS]}
         return [self._searches[subnet].cursor() for subnet in some]
+
+
+def _with_pairs(ports: Sequence[Port], views: Mapping[str, NetworkView]) -> list[Write]:
+    """The records of the networks whose ports have new address pairs: they tell of them too."""
+    wanted = {port.network for port in ports if port.address_pairs}
+    networks = {view.network.id: view.network for view in views.values()}
+    return [touched(networks[id]) for id in sorted(wanted)]
 
 
 def host_keys(host: str) -> list[str]:
@@ -217,11 +259,15 @@ def _chunks(specs: Sequence[PortSpec]) -> Iterator[list[Draft]]:
         if not spec.addresses or spec.subnets:
             common["cursors", spec.network] = _MAX_CURSORS
         own = _RECORDS_OF_A_PORT + max(2, len(spec.addresses) + len(spec.subnets))
+        own += len(spec.groups) + (_COMPARES_OF_PAIRS if spec.address_pairs else 0)
+        common |= {("group", group): 1 for group in spec.groups}
         more = own + sum(cost for what, cost in common.items() if what not in shared)
         if chunk and size + more > MAX_COMMIT_OPS:
             yield chunk
             chunk, shared, size = [], set(), 0
-            more = own + sum(common.values())
+            own += len(spec.groups) + (_COMPARES_OF_PAIRS if spec.address_pairs else 0)
+        common |= {("group", group): 1 for group in spec.groups}
+        more = own + sum(common.values())
         chunk.append(draft)
         shared |= common.keys()
         size += more

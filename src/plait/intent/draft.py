@@ -3,18 +3,21 @@
 A draft outlives the attempts at committing it; only what collided is chosen again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from plait.intent import names
+from plait.intent.address_pairs import canonical_pairs
 from plait.intent.allocation import Search, SpaceExhausted
+from plait.intent.dhcp_options import check_options
 from plait.intent.errors import Full, IntentError, NotFound
 from plait.intent.network_view import NetworkView
-from plait.intent.port_spec import PortSpec, check_counts
+from plait.intent.port_spec import PortSpec, check_counts, check_policy
 from plait.intent.transactions import Failed
 from plait.model import addresses, checks
 from plait.model.checks import Invalid
-from plait.model.entities import FixedAddress, Network, Port, Subnet
+from plait.model.entities import FixedAddress, Ipv6Mode, Network, Port, Subnet
 from plait.store import keys
 
 Searches = Mapping[Subnet, Search]
@@ -32,57 +35,132 @@ class Draft:
     chosen: dict[int, tuple[Subnet, int]] = field(default_factory=dict)
     """Wish -> address, as a number of the subnet's space."""
 
-    async def port(self, view: NetworkView, searches: Searches) -> Port:
-        """The port as it would be now. Raises Full, NotFound (subnet), Invalid."""
+    async def port(
+        self, view: NetworkView, searches: Searches, groups: Mapping[str, str], kept_free: Iterable[str]
+    ) -> Port:
+        """The port as it would be now. Raises Full, NotFound (subnet), Invalid.
+
+        `groups`: ids by what they were asked for as. `kept_free`: prefixes no address of which is chosen.
+        """
         spec, network = self.spec, view.network
         check_counts(len(spec.addresses) + len(spec.subnets), len(spec.multicast))
         if not self.id.startswith(network.id):
             self.id = names.new_id(network.id)
-        fixed = explicit_addresses(spec.addresses, view)
-        for wish, candidates in enumerate(_wishes(spec, view)):
-            subnet, number = await self._choice(wish, candidates, network, searches)
-            fixed.append(FixedAddress(subnet.id, addresses.text(subnet, number)))
-        return Port(
+        mac = addresses.mac_of(self.id, self.mac_attempt) if spec.mac is None else checks.mac(spec.mac)
+        port = Port(
             id=self.id,
             name=self.id if spec.name is None else spec.name,
             network=network.id,
-            mac=addresses.mac_of(self.id, self.mac_attempt) if spec.mac is None else checks.mac(spec.mac),
+            mac=mac,
             project=network.project,
-            addresses=tuple(fixed),
+            addresses=tuple(await self.addresses(view, searches, mac, kept_free)),
             host=spec.host,
             device=spec.device,
             security=spec.security,
             multicast=tuple(str(checks.multicast(group)) for group in spec.multicast),
+            groups=tuple(sorted({groups[group] for group in spec.groups})),
+            address_pairs=canonical_pairs(spec.address_pairs, mac),
+            hostname=None if spec.hostname is None else checks.domain(spec.hostname),
+            dhcp_options=check_options(spec.dhcp_options),
         )
+        check_policy(port)
+        return port
+
+    async def addresses(
+        self, view: NetworkView, searches: Searches, mac: str, kept_free: Iterable[str]
+    ) -> list[FixedAddress]:
+        """Those that were asked for, and those that are chosen. Raises as `port`."""
+        fixed = explicit_addresses(self.spec.addresses, view, mac)
+        free = tuple(_Range.of(prefix) for prefix in kept_free)
+        for wish, candidates in enumerate(_wishes(self.spec, view)):
+            own = next((each for each in candidates[:1] if each.is_autonomous), None)
+            if own is not None:
+                fixed.append(FixedAddress(own.id, addresses.autonomous(own, mac)))
+                continue
+            subnet, number = await self._choice(wish, candidates, view.network, searches, free)
+            fixed.append(FixedAddress(subnet.id, addresses.text(subnet, number)))
+        if len(set(fixed)) != len(fixed):
+            raise Invalid(f"an ipv6 mode like {Ipv6Mode.SLAAC} gives a port one address: ask for it once")
+        return fixed
 
     async def learn(self, port: Port, failed: Failed, searches: Searches) -> None:
         """Choose again what somebody else was faster with; `port` is what `failed` was said of."""
         own_name = keys.name(Port.kind, port.project, port.id)
         if keys.port(port.network, port.id) in failed or own_name in failed:
             self.id = ""
-        elif keys.mac(port.network, port.mac) in failed and self.spec.mac is None:
+        elif self.spec.mac is None and not failed.isdisjoint(self.of_mac(port)):
             self.mac_attempt += 1
         for wish, (subnet, number) in list(self.chosen.items()):
             if keys.address(subnet.id, addresses.text(subnet, number)) in failed:
                 del self.chosen[wish]
                 await searches[subnet].collided(number)
 
+    def of_mac(self, port: Port) -> set[str]:
+        """The claims that follow from the port's MAC: itself, and the addresses that it makes."""
+        others = {addresses.text(subnet, number) for subnet, number in self.chosen.values()}
+        others.update(str(checks.ip(each)) for each in self.spec.addresses)
+        own = {
+            keys.address(fixed.subnet, fixed.address)
+            for fixed in port.addresses
+            if fixed.address not in others
+        }
+        return {keys.mac(port.network, port.mac), *own}
+
     async def _choice(
-        self, wish: int, candidates: tuple[Subnet, ...], network: Network, searches: Searches
+        self,
+        wish: int,
+        candidates: tuple[Subnet, ...],
+        network: Network,
+        searches: Searches,
+        kept_free: Sequence["_Range"],
     ) -> tuple[Subnet, int]:
         kept = self.chosen.get(wish)
-        if kept is not None and kept[0] in candidates:
+        if kept is not None and kept[0] in candidates and _inside(kept[0], kept[1], kept_free) is None:
             return kept
         for subnet in candidates:
+            if subnet.is_autonomous:
+                continue
             try:
-                self.chosen[wish] = subnet, await searches[subnet].propose()
+                self.chosen[wish] = subnet, await _propose(subnet, searches[subnet], kept_free)
                 return self.chosen[wish]
             except SpaceExhausted:
                 continue
         raise _full(candidates, network)
 
 
-def explicit_addresses(asked: tuple[str, ...], view: NetworkView) -> list[FixedAddress]:
+class _Range(NamedTuple):
+    """The addresses of a prefix as numbers."""
+
+    version: int
+    first: int
+    last: int
+
+    @classmethod
+    def of(cls, prefix: str) -> "_Range":
+        parsed = checks.prefix(prefix)
+        return cls(parsed.version, int(parsed.network_address), int(parsed.broadcast_address))
+
+
+def _inside(subnet: Subnet, number: int, ranges: Sequence[_Range]) -> _Range | None:
+    """The first of `ranges` that an address of `subnet` lies in."""
+    for each in ranges:
+        if each.version == subnet.version and each.first <= number <= each.last:
+            return each
+    return None
+
+
+async def _propose(subnet: Subnet, search: Search, kept_free: Sequence[_Range]) -> int:
+    """A number that lies in none of the ranges. Raises SpaceExhausted."""
+    for _ in range(2 * len(kept_free) + 1):
+        number = await search.propose()
+        reserved = _inside(subnet, number, kept_free)
+        if reserved is None:
+            return number
+        search.step_over(reserved.last)
+    raise SpaceExhausted(addresses.space(subnet).size)
+
+
+def explicit_addresses(asked: tuple[str, ...], view: NetworkView, mac: str) -> list[FixedAddress]:
     """The addresses that were asked for, with the subnets that they lie in. Raises IntentError, Invalid."""
     fixed: list[FixedAddress] = []
     for text in asked:
@@ -96,6 +174,8 @@ def explicit_addresses(asked: tuple[str, ...], view: NetworkView) -> list[FixedA
                 "choose one inside, or create a subnet for it",
             )
         addresses.check_choice(subnet, address)
+        if subnet.is_autonomous:
+            addresses.check_autonomous(subnet, str(address), mac)
         if any(each.address == str(address) for each in fixed):
             raise Invalid(f"address {address} is given twice: once is enough")
         fixed.append(FixedAddress(subnet.id, str(address)))

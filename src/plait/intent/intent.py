@@ -12,6 +12,7 @@ from plait.intent.ports import Ports
 from plait.intent.routers import Routers
 from plait.intent.routes import Routes
 from plait.intent.rules import Rules
+from plait.intent.secondary import SecondaryAddresses
 from plait.intent.subnets import Subnets
 from plait.model import checks, numbers
 from plait.model.entities import DEFAULT_PROJECT
@@ -34,6 +35,7 @@ class Intent:
         self.project = project
         self.subnets = Subnets(store, project)
         self.ports = Ports(store, project)
+        self.secondary_addresses = SecondaryAddresses(store, project)
         self.networks = Networks(store, project, vnis or numbers.vnis(), self.subnets, self.ports)
         self.interfaces = Interfaces(store, project)
         self.routes = Routes(store, project)

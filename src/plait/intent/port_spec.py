@@ -8,7 +8,7 @@ from plait.model.entities import AddressPair, DhcpOption, Port
 MAX_ADDRESSES = 32
 MAX_GROUPS = 64
 MAX_POLICY_GROUPS = 16
-MAX_PAIRS = 64
+MAX_PAIRS = 16
 """Of one port: with all its claims, before and after a change, it has to fit into one commit."""
 
 

@@ -9,19 +9,24 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from plait.intent import names, records
+from plait.intent.address_pairs import canonical_pairs, check_port
 from plait.intent.claimants import refuse_taken
 from plait.intent.creation import Creation, Views, host_keys, known_host
 from plait.intent.deletion import delete_ports
+from plait.intent.dhcp_options import check_options
 from plait.intent.draft import explicit_addresses
 from plait.intent.errors import IntentError
+from plait.intent.known_groups import KnownGroups, look_up
 from plait.intent.network_view import load
 from plait.intent.port_spec import PortSpec, check_counts, check_policy
+from plait.intent.subnets import touched
 from plait.intent.transactions import Failed, Plan, carry_out, changed
 from plait.intent.waiting import wait_ports_up
 from plait.model import checks
 from plait.model.checks import Invalid
 from plait.model.codec import decode
-from plait.model.entities import FixedAddress, Port, PortStatus
+from plait.model.entities import AddressPair, DhcpOption, FixedAddress, Port, PortStatus
+from plait.model.policy import PERSONAL
 from plait.store import keys
 from plait.store.api import MAX_COMMIT_OPS, Compare, Delete, Store, Write
 
@@ -39,6 +44,7 @@ class Ports:
     store: Store
     project: str
     _views: Views = field(default_factory=dict)
+    _groups: KnownGroups = field(default_factory=dict)
 
     async def create(self, spec: PortSpec) -> Port:
         """One new port: one read and one commit when the network was used before.
@@ -54,21 +60,23 @@ class Ports:
 
         `on_progress` is told how many exist so far.
         """
-        remembered = dict(self._views)
+        remembered = {*self._views, *self._groups}
         if len(self._views) > _MAX_VIEWS:
             self._views.clear()
+            self._groups.clear()
         try:
             return await self._create_many(specs, on_progress)
         except (IntentError, Invalid):
-            if all(spec.network not in remembered for spec in specs):
+            if remembered.isdisjoint(each for spec in specs for each in (spec.network, *spec.groups)):
                 raise
             self._views.clear()  # what was remembered may be why
+            self._groups.clear()
             return await self._create_many(specs, on_progress)
 
     async def _create_many(
         self, specs: Sequence[PortSpec], on_progress: Callable[[int], None] | None
     ) -> list[Port]:
-        creation = Creation(self.store, self.project, self._views, on_progress=on_progress)
+        creation = Creation(self.store, self.project, self._views, self._groups, on_progress=on_progress)
         try:
             return await creation.run(specs)
         except BaseException:
@@ -112,13 +120,23 @@ class Ports:
         addresses: tuple[str, ...] | UnsetType = UNSET,
         security: bool | UnsetType = UNSET,
         multicast: tuple[str, ...] | UnsetType = UNSET,
+        groups: tuple[str, ...] | UnsetType = UNSET,
+        address_pairs: tuple[AddressPair, ...] | UnsetType = UNSET,
+        hostname: str | UnsetType | None = UNSET,
+        dhcp_options: tuple[DhcpOption, ...] | UnsetType = UNSET,
     ) -> Port:
         """Change what is given; another `host` is a move, and raises the port's sequence.
 
-        Raises NotFound (port, host), Taken (name, address, device), Invalid.
+        `groups` are those that it is in from now on; its own, of pair policies, stays. Raises NotFound (port,
+        host, group), Taken (name, address, device, address pair), Invalid.
         """
         plain: dict[str, Any] = {"name": name, "host": host, "device": device, "security": security}
+        plain |= {"hostname": hostname, "dhcp_options": dhcp_options}
         changes = {field: value for field, value in plain.items() if value is not UNSET}
+        if isinstance(hostname, str):
+            checks.domain(hostname)
+        if dhcp_options is not UNSET:
+            changes["dhcp_options"] = check_options(dhcp_options)
         if multicast is not UNSET:
             changes["multicast"] = tuple(str(checks.multicast(group)) for group in multicast)
         check_counts(0 if addresses is UNSET else len(addresses), 0 if multicast is UNSET else len(multicast))
@@ -131,12 +149,24 @@ class Ports:
             before, revision = await names.resolve(self.store, Port, self.project, ref)
             compares: list[Compare] = []
             after = msgspec.structs.replace(before, **changes)
-            if addresses is not UNSET:
-                view = await load(self.store, self.project, before.network)
-                fixed: tuple[FixedAddress, ...] = tuple(explicit_addresses(addresses, view))
-                after = msgspec.structs.replace(after, addresses=fixed)
-                compares.append(view.unchanged)
             words: list[Write] = []
+            if groups is not UNSET:
+                known = await look_up(self.store, self.project, groups, {})
+                chosen = {each.id for each in known.values()}
+                chosen.update(each for each in before.groups if each.startswith(PERSONAL))
+                after = msgspec.structs.replace(after, groups=tuple(sorted(chosen)))
+                compares.extend(dict.fromkeys(each.unchanged for each in known.values()))
+            if address_pairs is not UNSET:
+                pairs = canonical_pairs(address_pairs, before.mac)
+                after = msgspec.structs.replace(after, address_pairs=pairs)
+            if addresses is not UNSET or after.address_pairs != before.address_pairs:
+                view = await load(self.store, self.project, before.network)
+                if addresses is not UNSET:
+                    fixed: tuple[FixedAddress, ...] = tuple(explicit_addresses(addresses, view, before.mac))
+                    after = msgspec.structs.replace(after, addresses=fixed)
+                compares.extend((view.unchanged, *await check_port(self.store, view, after)))
+                if after.address_pairs != before.address_pairs:
+                    words.append(touched(view.network))
             if after.host != before.host:
                 after = msgspec.structs.replace(after, sequence=before.sequence + 1)
                 compares.extend(await self._known(after.host))

@@ -6,6 +6,7 @@ network's subnets compares one revision, and two creators of overlapping subnets
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -14,11 +15,13 @@ from plait.intent import names, records
 from plait.intent.address_pairs import refuse_covered
 from plait.intent.errors import InUse, NotFound, Taken, counted
 from plait.intent.network_view import NetworkView, load
+from plait.intent.told import Told, fields
+from plait.intent.told import check as check_told
 from plait.intent.transactions import Failed, Plan, born, carry_out, changed, gone
 from plait.model import addresses, checks
 from plait.model.checks import Invalid
 from plait.model.codec import decode, encode
-from plait.model.entities import Network, Subnet
+from plait.model.entities import Network, Port, Subnet
 from plait.store import keys
 from plait.store.api import ABSENT, Compare, KeyAt, PrefixUnchanged, Put, Store
 
@@ -34,9 +37,15 @@ class Subnets:
     project: str
 
     async def create(
-        self, network: str, prefix: str, *, name: str | None = None, gateway: str | None = FIRST_ADDRESS
+        self,
+        network: str,
+        prefix: str,
+        *,
+        name: str | None = None,
+        gateway: str | None = FIRST_ADDRESS,
+        **told: Unpack[Told],
     ) -> Subnet:
-        """A new subnet of `network` (name or id); `gateway` None reserves none.
+        """A new subnet of `network` (name or id); `gateway` None reserves none. `told`: see `told.py`.
 
         Raises NotFound (network), Taken (overlap, name), Invalid.
         """
@@ -45,7 +54,7 @@ class Subnets:
             if name is not None:
                 await names.refuse_taken(self.store, Subnet, self.project, name, failed)
             view = await load(self.store, self.project, network)
-            subnet = make_subnet(view.network, prefix, name=name, gateway=gateway)
+            subnet = make_subnet(view.network, prefix, name=name, gateway=gateway, **told)
             check_overlap(subnet, view.network, view.subnets)
             if subnet.gateway is not None:
                 await refuse_covered(
@@ -72,9 +81,19 @@ class Subnets:
         )
 
     async def set(
-        self, ref: str, *, name: str | UnsetType = UNSET, gateway: str | UnsetType | None = UNSET
+        self,
+        ref: str,
+        *,
+        name: str | UnsetType = UNSET,
+        gateway: str | UnsetType | None = UNSET,
+        **told: Unpack[Told],
     ) -> Subnet:
-        """Change what is given. Raises NotFound, Taken (name; a port has the gateway), Invalid."""
+        """Change what is given.
+
+        Raises NotFound, Taken (name; a port has the gateway), InUse (a router has the gateway, or a port an
+        address that the ipv6 mode would not give it), Invalid.
+        """
+        changes = fields(told)
 
         async def make(failed: Failed) -> Plan[Subnet]:
             before, view = await self._with_network(ref)
@@ -84,6 +103,8 @@ class Subnets:
             if gateway is not UNSET:
                 chosen = _gateway(gateway, before.prefix)
                 after = msgspec.structs.replace(after, gateway=chosen)
+            after = msgspec.structs.replace(after, **changes)
+            check_told(after)
             if after.name != before.name:
                 await names.refuse_taken(self.store, Subnet, self.project, after.name, failed)
             key, revision = keys.subnet(before.network, before.id), view.revisions[before.id]
@@ -92,6 +113,8 @@ class Subnets:
             )
             if after.gateway != before.gateway:
                 compares.extend(await self._check_gateway(before, after, view))
+            if after.is_autonomous and not before.is_autonomous:
+                compares.append(await self._check_autonomous(after))
             return Plan(after, (view.unchanged, *compares), (*writes, touched(view.network)))
 
         return await carry_out(self.store, make, f"subnet {ref!r}")
@@ -167,26 +190,47 @@ class Subnets:
             )
         return [KeyAt(key, ABSENT)]
 
+    async def _check_autonomous(self, subnet: Subnet) -> Compare:
+        """Raises InUse if a port has another address than its MAC would give it; else what keeps it so."""
+        space = keys.address_prefix(subnet.id)
+        claims = await self.store.snapshot(space)
+        found = (await self.store.snapshot(keys.port_prefix(subnet.network))).items
+        for item in found.values():
+            port = decode(Port, item.value)
+            for fixed in port.addresses:
+                if fixed.subnet == subnet.id and fixed.address != addresses.autonomous(subnet, port.mac):
+                    raise InUse(
+                        f"port {port.name!r} has the address {fixed.address}, which ipv6 mode "
+                        f"{subnet.ipv6_mode} would not give it",
+                        "take that address away first, or make another subnet",
+                    )
+        return PrefixUnchanged(space, claims.revision)
+
     async def _router_at(self, subnet: Subnet, address: str, view: NetworkView) -> str:
         holder = next(each for each in view.interfaces if (each.subnet, each.address) == (subnet.id, address))
         return await names.describe_port(self.store, holder.router.encode())
 
 
-def make_subnet(network: Network, prefix: str, *, name: str | None, gateway: str | None) -> Subnet:
+def make_subnet(
+    network: Network, prefix: str, *, name: str | None, gateway: str | None, **told: Unpack[Told]
+) -> Subnet:
     """A subnet of `network` with a new id, in canonical form. Raises Invalid."""
     id = names.new_id(network.id)
     parsed = checks.prefix(prefix)
     if parsed.network_address.is_unspecified:
         raise Invalid(f"prefix {parsed} has addresses that no station can have: choose one like 10.0.0.0/24")
     canonical = str(parsed)
-    return Subnet(
+    subnet = Subnet(
         id=id,
         name=id if name is None else name,
         network=network.id,
         prefix=canonical,
         gateway=_gateway(gateway, canonical),
         project=network.project,
+        **fields(told),
     )
+    check_told(subnet)
+    return subnet
 
 
 def _gateway(wish: str | None, prefix: str) -> str | None:

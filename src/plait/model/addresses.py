@@ -5,7 +5,7 @@ import ipaddress
 
 from plait.model import checks
 from plait.model.checks import Invalid, IPAddress, IPNetwork
-from plait.model.entities import Subnet
+from plait.model.entities import Ipv6Mode, Subnet
 from plait.model.numbers import Space
 
 
@@ -59,6 +59,28 @@ def overlapping(prefix: IPNetwork, others: tuple[Subnet, ...]) -> Subnet | None:
         if theirs.version == prefix.version and theirs.overlaps(prefix):
             return other
     return None
+
+
+def interface_number(mac: int) -> int:
+    """The modified EUI-64 of a MAC address, both as numbers (RFC 4291, appendix A)."""
+    high, low = mac >> 24, mac & 0xFFFFFF
+    return (high ^ 0x020000) << 40 | 0xFFFE << 24 | low
+
+
+def autonomous(subnet: Subnet, mac: str) -> str:
+    """The address that a station gives itself in a /64 by its MAC (RFC 4862, 5.5.3; RFC 2464, 4)."""
+    prefix = int(checks.prefix(subnet.prefix).network_address)
+    return str(ipaddress.IPv6Address(prefix | interface_number(int(mac.replace(":", ""), 16))))
+
+
+def check_autonomous(subnet: Subnet, address: str, mac: str) -> None:
+    """Raises Invalid if a port with this MAC would not have this address in an autonomous subnet."""
+    own = autonomous(subnet, mac)
+    if address != own:
+        raise Invalid(
+            f"address {address} is not what {mac} gives itself in {subnet.prefix}, whose ipv6 mode is "
+            f"{subnet.ipv6_mode}: leave it out to have {own}, or set the mode to {Ipv6Mode.STATEFUL}"
+        )
 
 
 def mac_of(port: str, attempt: int = 0) -> str:

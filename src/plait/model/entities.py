@@ -170,6 +170,11 @@ class Subnet(Entity, frozen=True, kw_only=True, gc=False):
         """4 or 6."""
         return 6 if ":" in self.prefix else 4
 
+    @property
+    def is_autonomous(self) -> bool:
+        """Whether an endpoint's address follows from its MAC (RFC 4862)."""
+        return self.version == 6 and self.ipv6_mode.is_autonomous
+
 
 class FixedAddress(msgspec.Struct, frozen=True, gc=False):
     """An address of a port and the subnet that it was claimed from."""

@@ -57,6 +57,11 @@ class Interleaving:
         await self._let_others_run()
         return await self.below.snapshot(prefix)
 
+    async def snapshots(self, prefixes: Sequence[str]) -> list[Snapshot]:
+        self.reads += 1
+        await self._let_others_run()
+        return await self.below.snapshots(prefixes)
+
     async def get(self, keys: Sequence[str]) -> Snapshot:
         self.reads += 1
         await self._let_others_run()
