@@ -7,8 +7,11 @@ from hypothesis import strategies as st
 
 from plait.model.entities import Endpoint, FixedAddress, LiveHost, Network, Port, Transport
 from plait.model.facets import Attachment, Change, Facet, Number, Subscription, Tunnels
+from plait.model.policy import AddressEntry, Group, Rule
 from plait.model.routers import Peering, Router, RouterInterface, StaticRoute
 from plait.model.view import MULTICAST
+
+from . import policies
 
 ME = "h1"
 HOSTS = (ME, "h2", "h3")
@@ -34,11 +37,18 @@ def _maybe(value: st.SearchStrategy[Facet]) -> st.SearchStrategy[Facet | None]:
 
 
 @st.composite
+def _named(draw: st.DrawFn, named: st.SearchStrategy[tuple[str, Facet]]) -> tuple[str, Facet | None]:
+    id, value = draw(named)
+    return id, draw(_maybe(st.just(value)))
+
+
+@st.composite
 def _change(draw: st.DrawFn) -> Change:
     facet = draw(
         st.sampled_from(
             [Port, Attachment, Endpoint] * 2
             + [Router, RouterInterface, Peering]
+            + [Group, Rule, Rule, AddressEntry, Number]
             + [Subscription, Network, LiveHost, Tunnels, Number]
         )
     )
@@ -59,6 +69,7 @@ def _port(draw: st.DrawFn) -> tuple[str, Port | None]:
         host=ME,
         security=draw(st.booleans()),
         multicast=draw(_multicast),
+        groups=draw(policies.groups_of_port),
     )
     return id, draw(_maybe(st.just(port)))
 
@@ -86,6 +97,7 @@ def _endpoint(draw: st.DrawFn) -> tuple[str, Endpoint | None]:
         ips=draw(_ips),
         sequence=draw(st.integers(0, 3)),
         multicast=draw(_multicast),
+        groups=draw(policies.groups_of_port),
     )
     return id, draw(_maybe(st.just(endpoint)))
 
@@ -184,7 +196,10 @@ _VALUES: dict[type[Facet], st.SearchStrategy[tuple[str, Facet | None]]] = {
     Router: _router(),
     RouterInterface: _interface(),
     Peering: _peering(),
-    Number: _number(),
+    Group: _named(policies.group()),
+    Rule: _named(policies.rule()),
+    AddressEntry: _named(policies.entry()),
+    Number: st.one_of(_number(), _named(policies.number())),
 }
 
 batches = st.lists(_change(), min_size=1, max_size=8)
@@ -215,6 +230,7 @@ def full_world() -> list[Change]:
             addresses=addresses,
             host=ME,
             multicast=("239.1.1.1",),
+            groups=("g1", "g2") if id == "p1" else (),
         )
         changes += [Change(Port, id, port), Change(Attachment, id, Attachment(id, number))]
     for number, (id, network, host) in enumerate((("p3", "n1", "h2"), ("p4", "n2", "h3")), 3):
@@ -225,6 +241,7 @@ def full_world() -> list[Change]:
             host=host,
             ips=(f"10.0.0.{number}", f"fd00::{number}"),
             multicast=("239.1.1.1",),
+            groups=("g1",),
         )
         changes.append(Change(Endpoint, id, endpoint))
     ways = (StaticRoute("0.0.0.0/0", ("10.0.0.1", "10.0.0.2")), StaticRoute("::/0", ("fd00::2",)))
@@ -239,7 +256,7 @@ def full_world() -> list[Change]:
     for number, network in enumerate(NETWORKS, 1):
         group = Number(MULTICAST, f"{network}/239.1.1.1", number)
         changes.append(Change(Number, group.id, group))
-    return changes
+    return changes + policies.everything()
 
 
 def final(changes: Iterable[Change]) -> list[Change]:

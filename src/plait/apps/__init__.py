@@ -7,14 +7,19 @@ what it no longer yields is gone.
 
 from plait.apps import (
     assignment,
+    defaults,
     gateway,
     l2,
+    members,
     multicast,
     neighbour,
     port_security,
     resolve,
     route,
+    rule_slots,
+    rules,
     switch,
+    tracking,
     transport,
 )
 from plait.apps.api import App
@@ -31,11 +36,17 @@ APPS: tuple[App, ...] = (
     App(17, "gateway", "interface", gateway.interface),
     App(18, "route", "router", route.router),
     App(19, "neighbour", "station", neighbour.station),
+    App(20, "tracking", "switch", tracking.switch),
+    App(21, "rules", "rule", rules.rule),
+    App(22, "defaults", "policy", defaults.policy),
+    App(23, "members", "station", members.station),
+    App(24, "address groups", "prefix", members.prefix),
+    App(25, "rule slots", "slot", rule_slots.slot),
 )
 """All apps. Numbers are part of cookies on switches: never give one to another app."""
 
 APPS_BY_KIND: dict[str, tuple[App, ...]] = {
     kind: tuple(app for app in APPS if app.kind == kind)
-    for kind in ("switch", "network", "router", "interface", "rule", "policy", "prefix", "station")
+    for kind in ("switch", "network", "router", "interface", "rule", "slot", "policy", "prefix", "station")
 }
 APP_NAMES: dict[int, str] = {app.number: app.name for app in APPS}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from plait.apps.filtering import ADMITTED_ETH_TYPES, UNFILTERED, filter_of, way_into
 from plait.flows.address_numbers import mac_number
 from plait.flows.flow import Flow, flow
 from plait.flows.pipeline import Table
@@ -23,11 +24,18 @@ def station(lens: Lens, id: str) -> Iterator[Flow]:
     network = lens.network(station.network)
     if network is None:
         return
-    if station.ofport is not None:
-        way = instructions(apply(OUT_PORT.set(station.ofport)), _TO_DELIVER)
-    else:
+    destination = {**NETWORK.is_(network.vni), "eth_dst": mac_number(station.mac)}
+    if station.ofport is None:
         host = lens.host(station.host or "")
-        if host is None:
-            return
-        way = instructions(apply(tunnel_to(host.vtep)), _TO_TRANSPORT)
-    yield flow(Table.L2, 100, match(**NETWORK.is_(network.vni), eth_dst=mac_number(station.mac)), way)
+        if host is not None:
+            way = instructions(apply(tunnel_to(host.vtep)), _TO_TRANSPORT)
+            yield flow(Table.L2, 100, match(**destination), way)
+        return
+    filter = filter_of(lens, station)
+    if filter == UNFILTERED:
+        way = instructions(apply(OUT_PORT.set(station.ofport)), _TO_DELIVER)
+        yield flow(Table.L2, 100, match(**destination), way)
+    elif filter is not None:
+        way = apply(way_into(station.ofport, filter))
+        for eth_type in ADMITTED_ETH_TYPES:
+            yield flow(Table.L2, 100, match(**destination, eth_type=eth_type), way)

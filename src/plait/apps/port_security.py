@@ -8,6 +8,7 @@ security (a router, a bridge) anything goes in, and answers to ARP and ND come a
 import ipaddress
 from collections.abc import Iterator
 
+from plait.apps.filtering import filter_of
 from plait.flows.address_numbers import (
     ALL_NODES,
     ipv4_number,
@@ -43,8 +44,8 @@ def station(lens: Lens, id: str) -> Iterator[Flow]:
     station = lens.station(id)
     if station is None or station.ofport is None:
         return
-    network = lens.network(station.network)
-    if network is None:
+    network, filter = lens.network(station.network), filter_of(lens, station)
+    if network is None or filter is None:
         return
     port = station.ofport
     # A tenant's VLAN tag would not survive the way through the tunnel's tables: untagged frames only.
@@ -52,7 +53,7 @@ def station(lens: Lens, id: str) -> Iterator[Flow]:
         Table.CLASSIFY,
         100,
         match(in_port=port, vlan_vid=0),
-        instructions(apply(NETWORK.set(network.vni)), _TO_SECURITY),
+        instructions(apply(NETWORK.set(network.vni), filter.marks), _TO_SECURITY),
     )
     if not station.security:
         yield flow(Table.PORT_SECURITY, 300, match(in_port=port), _TO_RESOLVE)

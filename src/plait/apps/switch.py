@@ -65,7 +65,6 @@ def _misses() -> Iterator[Flow]:
     leads_on = {
         **router_rules.MISSES,
         Table.RESOLVE: goto(Table.EGRESS),
-        Table.EGRESS: goto(Table.GATEWAY),
         Table.EGRESS_ADMIT: goto(Table.GATEWAY),
         Table.GATEWAY: goto(Table.L2),
         Table.INGRESS_ADMIT: goto(Table.DELIVER),

@@ -117,7 +117,7 @@ PIPELINE: tuple[Declaration, ...] = (
         "is the sender filtered? Then by its connection",
         f"reg5 {_IP_FIELDS}",
         (Table.EGRESS_RULES, Table.GATEWAY),
-        "on to GATEWAY: the sender is in no group",
+        "drop: the sender is filtered, and this belongs to no connection",
     ),
     _declare(
         Table.EGRESS_RULES,
@@ -129,7 +129,7 @@ PIPELINE: tuple[Declaration, ...] = (
     _declare(
         Table.EGRESS_ADMIT,
         "remember a new connection of the sender's",
-        f"ct_state {_IP_FIELDS}",
+        f"ct_state ip_frag {_IP_FIELDS}",
         (Table.GATEWAY,),
         "on to GATEWAY: the connection is known",
     ),
@@ -185,7 +185,7 @@ PIPELINE: tuple[Declaration, ...] = (
     _declare(
         Table.INGRESS_ADMIT,
         "remember a new connection of the receiver's",
-        f"ct_state {_IP_FIELDS}",
+        f"ct_state ip_frag {_IP_FIELDS}",
         (Table.DELIVER,),
         "on to DELIVER: the connection is known",
     ),

@@ -9,6 +9,8 @@ from plait.wire.openflow.oxm import decode_match
 _OF_TABLE: dict[int, str] = {
     Table.PORT_SECURITY: "endpoints are neither routers nor DHCP servers, and announce no neighbours",
     Table.RESOLVE: "no endpoint of this network has the address that is asked for",
+    Table.EGRESS_RULES: "the sender's groups do not allow it, or it belongs to no connection",
+    Table.INGRESS_RULES: "the receiver's groups do not allow it, or it belongs to no connection",
     Table.ROUTE: "link-local, multicast and local addresses are not routed",
     Table.LOCAL: "a router answers echo requests, and no other ICMP",
     Table.TRANSPORT: "it came from another host, and never leaves for one",

@@ -1,13 +1,21 @@
 """A view as apps see it: every question is remembered, so that the app runs again when its answer changes."""
 
-from typing import cast
+from typing import NamedTuple, cast
 
 from plait.model.entities import LiveHost, Network, Port, Subnet, Transport
 from plait.model.facets import Key, Number, Station, Tunnels
+from plait.model.indexes import twins
 from plait.model.policy import AddressEntry, Group, Rule
 from plait.model.routers import Router, RouterInterface
 from plait.model.topology import Route
 from plait.model.view import CONJUNCTION, MULTICAST, POLICY, View
+
+
+class Policy(NamedTuple):
+    """What groups ports of this host are in together, and the number of that."""
+
+    number: int
+    groups: tuple[str, ...]
 
 
 class Lens:
@@ -138,15 +146,26 @@ class Lens:
         self.reads.add(Key("policy", policy))
         return bool(self._view.members("policy", policy))
 
-    def policies_of(self, group: str) -> tuple[int, ...]:
-        """The numbers of the policies of this host that a group is part of, sorted."""
+    def policies_of(self, group: str) -> tuple[Policy, ...]:
+        """The policies of this host that a group is part of, sorted; those without a number are left out."""
         self.reads.add(Key("policies", group))
-        numbers = (
-            self.policy_number(policy)
-            for policy in sorted(self._view.policies_wanted())
-            if group in policy.split(",")
+        policies = (
+            Policy(number, tuple(policy.split(",")))
+            for policy in self._view.policies_with(group)
+            if (number := self.policy_number(policy)) is not None
         )
-        return tuple(sorted(number for number in numbers if number is not None))
+        return tuple(sorted(policies))
+
+    def slot(self, id: str) -> tuple[Rule, ...]:
+        """The rules that are about a piece of traffic (`Slot.id`), sorted."""
+        self.reads.add(Key("slot", id))
+        return self._rules(Key("slot", id))
+
+    def twins(self, slot: str, rule: Rule) -> tuple[Rule, ...]:
+        """The rules, `rule` too, that say the same about the same others and a piece of traffic; sorted."""
+        key = twins(slot, rule)
+        self.reads.add(key)
+        return self._rules(key)
 
     def uses(self, remote: str) -> tuple[tuple[int, int], ...]:
         """(rank, conjunction id) for each rank at which rules refer to a group or address group, sorted."""
@@ -172,6 +191,10 @@ class Lens:
         self.reads.add(Key("number", f"{space}/{owner}"))
         number = self._view.get(Number, f"{space}/{owner}")
         return number.number if number else None
+
+    def _rules(self, key: Key) -> tuple[Rule, ...]:
+        members = self._view.members(*key)
+        return tuple(rule for _, rule in sorted(members.items()) if isinstance(rule, Rule))
 
     def _vni(self, network: str) -> int | None:
         found = self.network(network)
