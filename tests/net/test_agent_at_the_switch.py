@@ -13,7 +13,7 @@ from plait.agent.programming import Programming
 from plait.model.entities import LiveHost, Network, Port, Transport
 from plait.model.facets import Attachment, Change, Key, Tunnels
 from plait.net.openflow import OpenFlowConnection
-from plait.net.vswitch import BridgeInfo, Underlay, Vswitch
+from plait.net.vswitch import BridgeInfo, PortIo, Underlay, Vswitch
 from plait.wire.ovsdb.operations import OvsdbError
 
 from .conftest import wait_for
@@ -45,6 +45,7 @@ class Host:
             datapath="netdev",
             underlay_address=ADDRESS,
             transports=(Transport.VXLAN,),
+            port_io=PortIo.PACKET,
             on_state=lambda state: self.states.update(database=state),
             on_underlay=self._appear,
         )

@@ -11,13 +11,14 @@ from plait.net.vswitch import (
     Attachment,
     PlugFailure,
     PlugRequest,
+    PortIo,
     SwitchChange,
     SwitchConfig,
     SwitchMisconfigured,
     TunnelPort,
 )
-from plait.net.vswitch.index import SwitchIndex
-from plait.net.vswitch.plan import PORT_NUMBERS, plan_bridge, plan_plug, plan_unplug
+from plait.net.vswitch.index import RECORDED_IFINDEX, SwitchIndex
+from plait.net.vswitch.plan import PORT_NUMBERS, PlugPlan, plan_bridge, plan_plug, plan_unplug
 from plait.net.vswitch.report import Report
 from plait.wire.ovsdb.replica import Row, RowChange
 from plait.wire.ovsdb.values import Uuid
@@ -170,6 +171,79 @@ def test_what_is_plugged_in_already_needs_nothing(rows: Rows) -> None:
     assert plug(rows, PlugRequest("a", "veth1", 1450)).operations == ()
     (update,) = plug(rows, PlugRequest("a", "veth1", 1400)).operations
     assert update["row"] == {"mtu_request": 1400}
+
+
+def test_a_device_is_plugged_in_to_be_read_as_asked_and_opened_anew_only_where_that_differs(
+    rows: Rows,
+) -> None:
+    rows.owned("br-int", "packet", "p", 1, mtu_request=1450)
+    rows.owned("br-int", "afxdp", "x", 2, mtu_request=1450, type="afxdp-nonpmd")
+
+    def asked(io: PortIo, *, mtu_bytes: int = 1450) -> Any:
+        devices = {"n": "new", "p": "packet", "x": "afxdp"}
+        return plug(rows, *(PlugRequest(id, device, mtu_bytes, io) for id, device in devices.items()))
+
+    by_afxdp, by_packet = asked(PortIo.AFXDP), asked(PortIo.PACKET, mtu_bytes=1400)
+
+    (new,) = inserted(by_afxdp.operations, "Interface")
+    assert new["type"] == "afxdp-nonpmd"
+    assert "type" not in inserted(by_packet.operations, "Interface")[0]
+    updates = [
+        [(each["where"][0][2], each["row"]) for each in plan.operations if each["op"] == "update"]
+        for plan in (by_afxdp, by_packet)
+    ]
+    assert updates == [
+        [("packet", {"type": "afxdp-nonpmd"})],
+        [("packet", {"mtu_request": 1400}), ("afxdp", {"type": "", "mtu_request": 1400})],
+    ]
+
+
+def test_how_others_have_their_devices_read_is_left_alone(rows: Rows) -> None:
+    for name, kind in (("theirs", ""), ("fast", "afxdp"), ("own", "tap")):
+        rows.port("br-int", name, ofport=9, type=kind, external_ids={"iface-id": name})
+
+    for io in PortIo:
+        assert plug(rows, *(PlugRequest(name, name, 9000, io) for name in ("theirs", "fast", "own"))) == (
+            PlugPlan((), ())
+        )
+
+
+def test_what_af_xdp_can_not_carry_is_refused_and_what_stands_stays(rows: Rows) -> None:
+    rows.owned("br-int", "veth1", "a", 1, mtu_request=8950)
+    rows.owned("br-int", "veth2", "b", 2, mtu_request=1450, type="afxdp-nonpmd")
+    ids = {"a": "veth1", "b": "veth2", "c": "veth3"}
+
+    too_large = plug(rows, *(PlugRequest(id, device, 3499, PortIo.AFXDP) for id, device in ids.items()))
+    fits = plug(rows, PlugRequest("c", "veth3", 3498, PortIo.AFXDP))
+    by_packet = plug(rows, PlugRequest("c", "veth3", 9000, PortIo.PACKET))
+
+    assert too_large.operations == ()
+    assert [failure.port_id for failure in too_large.failures] == ["a", "b", "c"]
+    assert "its MTU of 3499 bytes is too large for AF_XDP" in too_large.failures[0].reason
+    assert fits.failures == by_packet.failures == ()
+
+
+def test_a_switch_says_whether_it_can_read_by_af_xdp(rows: Rows) -> None:
+    assert not rows.index.can_read_by(PortIo.AFXDP)
+    assert rows.index.can_read_by(PortIo.PACKET)
+
+    kinds = frozenset({"internal", "afxdp", "afxdp-nonpmd"})
+    rows.index.apply([RowChange("Open_vSwitch", Uuid("root"), {}, {"iface_types": kinds})])
+
+    assert rows.index.can_read_by(PortIo.AFXDP)
+
+
+@pytest.mark.parametrize("kind", ["", "afxdp-nonpmd"])
+def test_a_device_that_was_exchanged_or_deleted_is_noticed_however_it_is_read(rows: Rows, kind: str) -> None:
+    rows.owned("br-int", "veth1", "a", 1, type=kind, ifindex=7)
+    assert rows.index.interfaces["veth1"].is_unrecorded
+    port = {"name": "veth1", "interfaces": Uuid("i-veth1"), "external_ids": {RECORDED_IFINDEX: "6"}}
+
+    rows.index.apply([RowChange("Port", Uuid("p-veth1"), None, port)])
+
+    assert rows.index.interfaces["veth1"].is_exchanged
+    rows.owned("br-int", "veth2", "b", 2, type=kind, ifindex=0)
+    assert rows.index.interfaces["veth2"].is_gone
 
 
 def test_a_port_that_has_another_device_now_changes_it_in_one_transaction(rows: Rows) -> None:

@@ -23,6 +23,7 @@ from plait.net.vswitch import (
     BridgeInfo,
     InterfaceProblem,
     PlugRequest,
+    PortIo,
     SwitchChange,
     SwitchConfig,
     SwitchMisconfigured,
@@ -62,6 +63,7 @@ class Plugging:
         datapath: str | None,
         underlay_address: str,
         transports: tuple[Transport, ...],
+        port_io: PortIo,
         on_state: Callable[[str], None],
         on_underlay: Callable[[Underlay, BridgeInfo], None],
     ) -> None:
@@ -71,6 +73,8 @@ class Plugging:
         self._underlay_address = underlay_address
         tunnels = tuple(TunnelPort(transport, underlay_address) for transport in transports)
         self._config = SwitchConfig(bridge, datapath, tunnels)
+        self._wished_io = port_io
+        self._io = PortIo.PACKET
         self._on_state = on_state
         self._on_underlay = on_underlay
         self._wake = asyncio.Event()
@@ -117,13 +121,31 @@ class Plugging:
         bridge = await vswitch.ensure_bridge(self._config)
         self._is_userspace = bridge.datapath_type == USERSPACE
         self._on_underlay(vswitch.underlay(self._underlay_address), bridge)
-        self._on_state("ok")
+        self._on_state(self._choose_io(vswitch))
         again.connected()
         self._forget_others(vswitch)
         # Everything is asked for again: what stands already costs nothing.
         self._all_dirty = True
         self._wake.set()
         await until_one_ends(self._hear(vswitch), self._carry_out(vswitch))
+
+    def _choose_io(self, vswitch: Vswitch) -> str:
+        """How devices are read from now on: as was wished, where that can be. Returns the state to tell."""
+        self._io = PortIo.PACKET
+        if self._wished_io is PortIo.PACKET:
+            return "ok"
+        if not self._is_userspace:
+            log.warning("port_io is ignored, the kernel reads the devices", port_io=self._wished_io)
+            return "ok"
+        if not vswitch.can_read_by(self._wished_io):
+            missing = self._wished_io.interface_type
+            return (
+                f"port_io = {self._wished_io} is not possible, devices are read by packet sockets: this Open "
+                f"vSwitch was built without interfaces of type {missing} (ovs-vsctl get open_vswitch . "
+                "iface_types): choose port_io = packet, or install one with them"
+            )
+        self._io = self._wished_io
+        return "ok"
 
     async def _hear(self, vswitch: Vswitch) -> None:
         """Until the connection, the bridge or a tunnel is gone."""
@@ -246,4 +268,5 @@ class Plugging:
         if port is None or port.device is None:
             return None
         network = view.get(Network, port.network)
-        return PlugRequest(id, port.device, None if network is None else view.mtu_bytes(network))
+        mtu_bytes = None if network is None else view.mtu_bytes(network)
+        return PlugRequest(id, port.device, mtu_bytes, self._io)

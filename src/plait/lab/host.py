@@ -52,6 +52,8 @@ class LabHost:
             f"-- add-port {UNDERLAY_BRIDGE} {UNDERLAY_LINK} "
             f"-- set interface {UNDERLAY_BRIDGE} mtu_request={self._settings.underlay_mtu_bytes}"
         )
+        if kind := self._settings.underlay_io.interface_type:
+            bridge += f" -- set interface {UNDERLAY_LINK} type={kind}"
         self.switch.start(*bridge.split())
         self._give_underlay_address()
 
@@ -77,6 +79,7 @@ class LabHost:
             "state_dir": str(self.directory / "state"),
             "ovs_rundir": str(self.switch.rundir),
             "bridge": BRIDGE,
+            "port_io": str(self._settings.port_io),
             "underlay_address": self.address,
             "socket": str(self.agent_socket),
             "log_format": "json",
@@ -117,6 +120,10 @@ class LabHost:
     def restart_vswitchd(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End ovs-vswitchd and start it again, as its service does; wait until the underlay is back."""
         self.switch.kill_vswitchd(number)
+        self.start_vswitchd()
+
+    def start_vswitchd(self) -> None:
+        """Start ovs-vswitchd where it does not run, and wait until the underlay is back."""
         self.switch.start_vswitchd()
         self._give_underlay_address()
 

@@ -30,6 +30,7 @@ from plait.lab.settings import Settings
 from plait.lab.storage import ETCD_PORT, Storage
 from plait.lab.waiting import WaitedInVain, wait_until
 from plait.model.entities import AddressPair, DhcpOption, Network, Transport
+from plait.net.vswitch import PortIo
 
 _SETTINGS = "lab.json"
 _ENDPOINTS = "endpoints"
@@ -62,6 +63,8 @@ class Lab:
         store: str = "sqlite",
         underlay_mtu_bytes: int = 1500,
         v6_underlay: bool = False,
+        port_io: PortIo = PortIo.PACKET,
+        underlay_io: PortIo = PortIo.PACKET,
         stands: bool = False,
     ) -> "Lab":
         """Make a lab, without agents yet. What killed labs left is removed first; on error nothing is left.
@@ -75,6 +78,8 @@ class Lab:
             store=store,
             underlay_mtu_bytes=underlay_mtu_bytes,
             v6_underlay=v6_underlay,
+            port_io=port_io,
+            underlay_io=underlay_io,
         )
         require(*(("etcd",) if store == "etcd" else ()))
         directory = directories.claim(name)

@@ -4,6 +4,7 @@ import msgspec
 
 from plait.model import checks
 from plait.model.checks import Invalid
+from plait.net.vswitch import PortIo
 
 STORES = ("sqlite", "etcd")
 MAX_HOSTS = 250
@@ -12,6 +13,7 @@ MAX_HOSTS = 250
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`hosts` is how many; `store` one of `STORES`; `store_url` for people, `agents_store_url` for hosts.
 
+    `port_io` is how hosts read the devices of endpoints, `underlay_io` how they read the underlay's link.
     Addresses of the underlay are the same in every lab: each has a fabric of its own.
     """
 
@@ -22,6 +24,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     agents_store_url: str = ""
     underlay_mtu_bytes: int = 1500
     v6_underlay: bool = False
+    port_io: PortIo = PortIo.PACKET
+    underlay_io: PortIo = PortIo.PACKET
 
     def __post_init__(self) -> None:
         checks.name(self.name, "lab")

@@ -105,6 +105,8 @@ def test_settings_of_the_command_line_may_stand_in_the_same_file(file: Path) -> 
         ('ovsdb = "/run/db.sock"\n', "it takes unix:<path>"),
         ('host = "a/b"\n', "option host 'a/b' is not a name"),
         ('bridge = "much-too-long-name"\n', "option bridge: .*not a Linux interface name"),
+        ('port_io = "afxdp"\ndatapath = "system"\n', "does nothing with datapath = 'system'"),
+        ('port_io = "dpdk"\n', "takes packet or afxdp"),
         ('underlay_address = "here"\n', "option underlay_address 'here' is not an IPv4 or IPv6 address"),
         ("host = \n", "is not TOML"),
         ("\udcff", "is not TOML"),

@@ -27,6 +27,7 @@ from plait.net.vswitch.types import (
     Link,
     PlugFailure,
     PlugRequest,
+    PortIo,
     SwitchChange,
     SwitchConfig,
     SwitchMisconfigured,
@@ -114,8 +115,8 @@ class Vswitch:
     async def plug(self, requests: Sequence[PlugRequest]) -> tuple[PlugFailure, ...]:
         """Attach devices, all in one transaction; returns those that can't be, with the reason.
 
-        What is attached already gets another MTU if one is asked for. The port numbers come by `changes()` a
-        few milliseconds later. Raises OvsdbError, ConnectionLost.
+        What is attached already gets another MTU, and is read in another way, if that is asked for. The port
+        numbers come by `changes()` a few milliseconds later. Raises OvsdbError, ConnectionLost.
         """
         plan = PlugPlan((), ())
 
@@ -130,6 +131,10 @@ class Vswitch:
     async def unplug(self, port_ids: Sequence[str]) -> None:
         """Remove the interfaces that Plait added for these ports, in one transaction; others stay."""
         await self._write(lambda: plan_unplug(self._index, self._bridge(), port_ids))
+
+    def can_read_by(self, io: PortIo) -> bool:
+        """Whether this Open vSwitch was built with what `io` needs."""
+        return self._index.can_read_by(io)
 
     def bridge(self) -> BridgeInfo | None:
         """The bridge; None while it does not run."""
@@ -224,7 +229,7 @@ class Vswitch:
     async def _plug_anew(self, interfaces: Sequence[Interface]) -> None:
         """Remove ports and add them again, with a pause: within one transaction it would be no change."""
         requests = [
-            PlugRequest(interface.port_id, interface.name, interface.mtu_request)
+            PlugRequest(interface.port_id, interface.name, interface.mtu_request, interface.io)
             for interface in interfaces
             if interface.port_id is not None
         ]

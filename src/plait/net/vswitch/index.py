@@ -7,7 +7,7 @@ come in any order, so first all changes are taken, then the interfaces they touc
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from plait.net.vswitch.types import BridgeInfo, Interface
+from plait.net.vswitch.types import BridgeInfo, Interface, PortIo
 from plait.wire.ovsdb.replica import Row, RowChange
 from plait.wire.ovsdb.values import Uuid, Value, as_map, as_set, optional
 
@@ -21,7 +21,7 @@ OWNED = ("plait", "owned")
 """The pair of external_ids that marks what Plait made and may remove."""
 
 MONITORED: Mapping[str, Sequence[str]] = {
-    "Open_vSwitch": ("bridges", "cur_cfg", "datapath_types"),
+    "Open_vSwitch": ("bridges", "cur_cfg", "datapath_types", "iface_types"),
     "Bridge": (
         "name", "ports", "datapath_type", "datapath_id", "fail_mode", "protocols", "controller",
         "other_config", "external_ids",
@@ -97,6 +97,11 @@ class SwitchIndex:
         if datapath_id is None or local is None or not local.is_attached:
             return None
         return BridgeInfo(bridge, str(row.get("datapath_type") or "system"), str(datapath_id))
+
+    def can_read_by(self, io: PortIo) -> bool:
+        """Whether ovs-vswitchd was built with what `io` needs; it says so when it starts."""
+        row = {} if self.root is None else self.root[1]
+        return not io.interface_type or io.interface_type in as_set(row.get("iface_types"))
 
     def _take_bridge(self, change: RowChange) -> Iterator[Uuid]:
         old, new = _refs(change.old, "ports"), _refs(change.new, "ports")

@@ -13,9 +13,11 @@ from plait.model.entities import Transport
 from plait.model.numbers import Space
 from plait.net.vswitch.index import OWNED, RECORDED_IFINDEX, SwitchIndex
 from plait.net.vswitch.types import (
+    AFXDP_MTU_BYTES,
     Interface,
     PlugFailure,
     PlugRequest,
+    PortIo,
     SwitchConfig,
     SwitchMisconfigured,
     TunnelPort,
@@ -69,7 +71,8 @@ def plan_bridge(
 def plan_plug(index: SwitchIndex, bridge: str, requests: Sequence[PlugRequest]) -> PlugPlan:
     """Attach devices to the bridge, with port numbers that nobody on it has or asks for, lowest first.
 
-    Of a device that is attached already as that port, the MTU alone is made right.
+    Of a device that is attached already as that port, the MTU and how it is read alone are made right: the
+    latter opens the device anew, under the same port number.
     """
     uuid = index.bridges[bridge][0]
     taken = {number for port in index.on_bridge(bridge) for number in _numbers(port)}
@@ -92,7 +95,7 @@ def plan_plug(index: SwitchIndex, bridge: str, requests: Sequence[PlugRequest]) 
             continue
         seen |= {request.device, request.port_id}
         if device is not None:
-            corrections += _mtu_correction(device, request.mtu_bytes)
+            corrections += _device_correction(device, request)
             continue
         last = number
         added.append(_endpoint_row(request, number))
@@ -137,6 +140,13 @@ def _refusal(index: SwitchIndex, bridge: str, request: PlugRequest, seen: set[st
     if request.device in seen or request.port_id in seen:
         return f"device {request.device!r} or port {request.port_id!r} is in this batch twice"
     device = index.interfaces.get(request.device)
+    if device is not None and not device.is_owned:
+        return _refusal_of_interface(bridge, request, device)
+    if request.io is PortIo.AFXDP and (request.mtu_bytes or 0) > AFXDP_MTU_BYTES:
+        return (
+            f"its MTU of {request.mtu_bytes} bytes is too large for AF_XDP, which carries {AFXDP_MTU_BYTES}: "
+            f"choose port_io = packet, or a lower MTU of the underlay"
+        )
     if device is not None:
         return _refusal_of_interface(bridge, request, device)
     other = index.bridge_of_port(request.device)
@@ -257,12 +267,21 @@ def _endpoint_row(request: PlugRequest, number: int | None) -> dict[str, Any]:
         "ofport_request": number,
         "external_ids": {**_OWNED_IDS, "iface-id": request.port_id},
     }
+    if request.io.interface_type:
+        row["type"] = request.io.interface_type
     return row if request.mtu_bytes is None else {**row, "mtu_request": request.mtu_bytes}
 
 
-def _mtu_correction(interface: Interface, mtu_bytes: int | None) -> Iterator[Operation]:
-    if interface.is_owned and mtu_bytes is not None and interface.mtu_request != mtu_bytes:
-        yield update("Interface", [("name", "==", interface.name)], {"mtu_request": mtu_bytes})
+def _device_correction(interface: Interface, request: PlugRequest) -> Iterator[Operation]:
+    if not interface.is_owned:
+        return
+    columns: dict[str, Any] = {}
+    if interface.is_device and interface.io is not request.io:
+        columns["type"] = request.io.interface_type
+    if request.mtu_bytes is not None and interface.mtu_request != request.mtu_bytes:
+        columns["mtu_request"] = request.mtu_bytes
+    if columns:
+        yield update("Interface", [("name", "==", interface.name)], columns)
 
 
 def _new_ports(interfaces: Sequence[dict[str, Any]]) -> tuple[list[Operation], list[NamedUuid]]:

@@ -1,12 +1,36 @@
 """What is asked of one host's Open vSwitch, and what it answers."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from plait.model.entities import Transport
 from plait.wire.ovsdb.values import Uuid
 
 KERNEL = "system"
 USERSPACE = "netdev"
+
+AFXDP_MTU_BYTES = 3498
+"""The most that AF_XDP carries: a page of 4,096 bytes less 256 of headroom, 320 of the kernel's bookkeeping
+behind the frame, an Ethernet header and two VLAN tags. Of a device with a larger MTU Open vSwitch 3.1 loses
+every frame that does not fit, without a word.
+"""
+
+_DEVICE_TYPES = ("", "system", "afxdp", "afxdp-nonpmd")
+
+
+class PortIo(StrEnum):
+    """How the userspace datapath reads and writes a device: by a packet socket, or by AF_XDP."""
+
+    PACKET = "packet"
+    AFXDP = "afxdp"
+
+    @property
+    def interface_type(self) -> str:
+        """What Open vSwitch calls it (ovs-vswitchd.conf.db(5), Interface, type).
+
+        `afxdp` without `-nonpmd` would keep a core busy for as long as the port is there.
+        """
+        return "afxdp-nonpmd" if self is PortIo.AFXDP else ""
 
 
 class SwitchMisconfigured(Exception):
@@ -76,6 +100,7 @@ class PlugRequest:
     port_id: str
     device: str
     mtu_bytes: int | None = None
+    io: PortIo = PortIo.PACKET
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +195,19 @@ class Interface:
         return self.ofport is not None and self.ofport > 0 and not self.is_gone
 
     @property
+    def is_device(self) -> bool:
+        """Whether it stands for a device of the host, rather than for one that Open vSwitch makes."""
+        return self.type in _DEVICE_TYPES
+
+    @property
+    def io(self) -> PortIo:
+        """How the device is read."""
+        return PortIo.AFXDP if self.type.startswith("afxdp") else PortIo.PACKET
+
+    @property
     def is_gone(self) -> bool:
         """Whether its device was deleted: the userspace datapath keeps the port, with a device of index 0."""
-        return self.type == "" and self.ifindex == 0
+        return self.is_device and self.ifindex == 0
 
     @property
     def is_exchanged(self) -> bool:
@@ -181,10 +216,10 @@ class Interface:
         The userspace datapath goes on with the deleted one: no packet passes until the port is made anew.
         """
         is_other = bool(self.ifindex and self.recorded_ifindex) and self.ifindex != self.recorded_ifindex
-        return is_other and self.type == "" and self.is_owned and self.is_attached
+        return is_other and self.is_device and self.is_owned and self.is_attached
 
     @property
     def is_unrecorded(self) -> bool:
         """Whether our device is attached and its index not yet noted beside the port."""
-        is_ours = self.type == "" and self.is_owned and self.is_attached
+        is_ours = self.is_device and self.is_owned and self.is_attached
         return is_ours and bool(self.ifindex) and self.recorded_ifindex is None

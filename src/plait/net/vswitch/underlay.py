@@ -4,7 +4,14 @@ import ipaddress
 
 from plait.net import netlink
 from plait.net.vswitch.index import SwitchIndex
-from plait.net.vswitch.types import USERSPACE, BridgeInfo, Underlay, UnderlayUnusable
+from plait.net.vswitch.types import (
+    AFXDP_MTU_BYTES,
+    USERSPACE,
+    BridgeInfo,
+    PortIo,
+    Underlay,
+    UnderlayUnusable,
+)
 
 _WITHOUT_WIRE = ("internal", "patch", "vxlan", "geneve", "gre")
 
@@ -48,5 +55,13 @@ def _userspace_mtus(index: SwitchIndex, address: str, device: str) -> list[int]:
             f"it is on bridge {interface.bridge!r}, which {kind}: "
             f"ovs-vsctl set bridge {interface.bridge} datapath_type=netdev",
         )
-    ports = index.on_bridge(interface.bridge)
+    ports = list(index.on_bridge(interface.bridge))
+    for port in ports:
+        if port.io is PortIo.AFXDP and (port.mtu_bytes or 0) > AFXDP_MTU_BYTES:
+            raise UnderlayUnusable(
+                address,
+                f"{port.name!r} is read by AF_XDP, which carries {AFXDP_MTU_BYTES} bytes, and its MTU is "
+                f"{port.mtu_bytes}: ip link set {port.name} mtu {AFXDP_MTU_BYTES}, "
+                f"or ovs-vsctl set interface {port.name} type=system",
+            )
     return [port.mtu_bytes for port in ports if port.mtu_bytes and port.type not in _WITHOUT_WIRE]
