@@ -7,7 +7,7 @@ import structlog
 
 from plait.agent.services.punted import Punted, Service
 from plait.flows.punt import Punt
-from plait.flows.registers import NETWORK
+from plait.flows.registers import NETWORK, ROUTER
 from plait.net.openflow import OpenFlowConnection
 from plait.wire.errors import MalformedMessage
 from plait.wire.openflow.actions import output
@@ -52,4 +52,7 @@ class Punts:
         service = self._services.get(packet.userdata[0]) if packet.userdata else None
         if service is None:
             raise MalformedMessage("userdata", 0, "no reason that is known")
-        return Punted(ofport, vni, packet.data, packet.userdata[1:]), service
+        router = metadata.get(ROUTER.field, 0)
+        if not isinstance(router, int):
+            raise MalformedMessage("metadata", 0, "not the whole of a router's number")
+        return Punted(ofport, vni, packet.data, packet.userdata[1:], router), service

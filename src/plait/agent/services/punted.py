@@ -8,13 +8,14 @@ import msgspec
 class Punted(msgspec.Struct, frozen=True, gc=False):
     """The port that it came by, the VNI of the network that it is in, and its beginning.
 
-    `note` is what the flow that handed it over had to say.
+    `note` is what the flow that handed it over had to say; `router` the VNI of the router that was at it.
     """
 
     ofport: int
     vni: int
     frame: bytes
     note: bytes = b""
+    router: int = 0
 
 
 Service = Callable[[Punted], bytes | None]
