@@ -58,6 +58,56 @@ async def test_the_empty_prefix_is_everything(store, root):
     assert {root + "a", root + "\U0010ffff"} <= set((await store.snapshot("")).items)
 
 
+async def test_several_prefixes_are_read_in_their_order_whatever_they_hold(store, root):
+    for key in ("a/1", "a/2", "b/1", "c"):
+        await put(store, root + key)
+    prefixes = [root + prefix for prefix in ("b/", "nothing/", "a/", "", "a/")]
+    found = await store.snapshots(prefixes)
+    assert [sorted(key.removeprefix(root) for key in each.items) for each in found] == [
+        ["b/1"],
+        [],
+        ["a/1", "a/2"],
+        ["a/1", "a/2", "b/1", "c"],
+        ["a/1", "a/2"],
+    ]
+    assert len({each.revision for each in found}) == 1
+    assert await store.snapshots([]) == []
+
+
+async def test_hundreds_of_prefixes_large_and_small_are_read_whole(store, root):
+    sizes = {f"{number:03}/": (number * 7) % 23 for number in range(200)} | {"100/": 1300, "150/": 501}
+    keys = [f"{root}{prefix}{number}" for prefix, size in sizes.items() for number in range(size)]
+    for start in range(0, len(keys), MAX_COMMIT_OPS):
+        writes = [Put(key, key.encode()) for key in keys[start : start + MAX_COMMIT_OPS]]
+        assert isinstance(await store.commit([], writes), Committed)
+    found = await store.snapshots([root + prefix for prefix in sizes])
+    assert [len(each.items) for each in found] == list(sizes.values())
+    assert {key: item.value for each in found for key, item in each.items.items()} == {
+        key: key.encode() for key in keys
+    }
+
+
+async def test_several_prefixes_are_read_at_one_revision_while_others_write(store, root, engine):
+    writer = engine.open()
+    prefixes = [f"{root}{number:03}/" for number in range(150)]
+    await put(writer, prefixes[0] + "token")
+    is_over = False
+
+    async def pass_it_on() -> None:
+        at = 0
+        while not is_over:
+            to = (at + 77) % len(prefixes)
+            await writer.commit([], [Delete(prefixes[at] + "token"), Put(prefixes[to] + "token", b"")])
+            at = to
+
+    passing = asyncio.ensure_future(pass_it_on())
+    for _ in range(20):
+        found = await store.snapshots(prefixes)
+        assert sum(len(each.items) for each in found) == 1
+    is_over = True
+    await passing
+
+
 async def test_get_gives_those_keys_that_exist(store, root):
     revision = await put(store, root + "a", b"1")
     snapshot = await store.get([root + "a", root + "missing"])

@@ -52,6 +52,30 @@ async def test_a_watch_goes_on_where_it_stood_when_a_killed_server_returns(serve
     assert set((await watching.snapshot("a")).items) == {"a1", "a2", "a3"}
 
 
+async def test_many_prefixes_take_few_requests_and_no_answer_holds_more_than_a_page(server, opened):
+    store = opened(EtcdStore([server.endpoint]))
+    for start in range(0, 1600, 100):
+        await store.commit([], [Put(f"{number % 400}/{number}", b"") for number in range(start, start + 100)])
+    large = ["a/", "b/", "c/", "d/"]
+    for start in range(0, 300, 100):
+        for prefix in large:
+            await store.commit([], [Put(f"{prefix}{number}", b"") for number in range(start, start + 100)])
+    answers: list[int] = []
+    ask = store._client.ask
+
+    async def counted(method, question):
+        answer = await ask(method, question)
+        answers.append(sum(len(response.response_range.kvs) for response in answer.responses))
+        return answer
+
+    store._client.ask = counted
+    found = await store.snapshots([*(f"{number}/" for number in range(400)), *large])
+    assert [len(each.items) for each in found] == [4] * 400 + [300] * 4
+    assert sum(answers) == 2800
+    assert max(answers) <= 500
+    assert len(answers) <= 10
+
+
 async def test_what_was_committed_before_a_kill_is_there_after_it(server, opened):
     store = opened(open_store(server.url))
     revision = await put(store, "a", b"kept")

@@ -16,7 +16,7 @@ from plait.agent.records import Records
 from plait.agent.sources import Items, Source, SourceId, of_view
 from plait.model.facets import Change
 from plait.store.api import Store
-from plait.store.follow import Available, Changes, Full, Unavailable, follow
+from plait.store.follow import Available, Changes, Full, Together, Unavailable, follow, read_together
 
 
 class Following:
@@ -81,13 +81,17 @@ class Following:
         """What leaves may have been all that something else was wanted for, so until nothing leaves."""
         while True:
             wanted = {kind.named(id): (kind, id) for kind, id in self._wanted()}
-            for name in wanted.keys() - self._tasks.keys():
+            fresh = wanted.keys() - self._tasks.keys()
+            for name in fresh - self._sources.keys():
                 kind, id = wanted[name]
-                if name not in self._sources:
-                    self._sources[name] = kind(id, self._engine.view, self.records)
-                self._unheard.add(name)
-                self._engine.gate.wait_for(name)
-                self._tasks[name] = tasks.create_task(self._carry(self._sources[name]), name=name)
+                self._sources[name] = kind(id, self._engine.view, self.records)
+            self._engine.gate.wait_for(*fresh)
+            self._unheard |= fresh
+            begin = [self._sources[name] for name in sorted(fresh)]
+            first = read_together(self._store, (source.prefix for source in begin))
+            for source in begin:
+                carry = self._carry(source, first[source.prefix])
+                self._tasks[source.name] = tasks.create_task(carry, name=source.name)
             left = self._sources.keys() - wanted.keys()
             if not left:
                 return
@@ -111,8 +115,8 @@ class Following:
             self._on_heard(heard)
             self._engine.gate.told(*names)
 
-    async def _carry(self, source: Source) -> None:
-        async with aclosing(follow(self._store, source.prefix)) as news:
+    async def _carry(self, source: Source, first: Together) -> None:
+        async with aclosing(follow(self._store, source.prefix, first=first)) as news:
             async for item in news:
                 match item:
                     case Full(_, items):

@@ -130,7 +130,7 @@ class Judge:
         return self._in_step[policy]
 
     def _policy_owners(self, policy: str) -> tuple[Key, ...]:
-        """Whose flows a policy is made of: its own, its rules', those of what is in the sets that these name."""
+        """Whose flows make up a policy: its own, its rules', and of what is in the sets that these name."""
         if policy not in self._of_policies:
             view, readers = self._engine.view, self._engine.compiler.readers
             owners = {Key("policy", policy): None}

@@ -46,6 +46,11 @@ class FaultyStore:
         self._ask("snapshot", prefix)
         return await self._store.snapshot(prefix)
 
+    async def snapshots(self, prefixes: Sequence[str]) -> list[Snapshot]:
+        self._ask("snapshots")
+        self._ask("snapshot", *prefixes)
+        return await self._store.snapshots(prefixes)
+
     async def get(self, keys: Sequence[str]) -> Snapshot:
         self._ask("get", *keys)
         return await self._store.get(keys)

@@ -43,7 +43,7 @@ from plait.model.topology import Topology
 
 SWITCH = Key("switch", "")
 
-MULTICAST, POLICY, CONJUNCTION = "multicast", "policy", "conjunction"
+MULTICAST, POLICY, CONJUNCTION, ZONE = "multicast", "policy", "conjunction", "zone"
 """The spaces of numbers; see `Number`."""
 
 

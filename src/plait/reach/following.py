@@ -16,7 +16,7 @@ from plait.reach.records import Records
 from plait.reach.refusals import Refusals
 from plait.store import keys
 from plait.store.api import Store
-from plait.store.follow import Available, Changes, Followed, Full, Retry, Unavailable, follow
+from plait.store.follow import Available, Changes, Followed, Full, Retry, Unavailable, follow, read_together
 
 _QUEUE_LENGTH = 64
 
@@ -98,8 +98,10 @@ class Following:
             task.add_done_callback(self._stopping.discard)
             task.cancel()
             self._joined.forget(network)
-        for network in sorted(networks - self._sources.keys()):
-            self._start(network, follow(self._store, keys.reach_prefix(network), retry=self._retry()))
+        begin = {network: keys.reach_prefix(network) for network in sorted(networks - self._sources.keys())}
+        first = read_together(self._store, begin.values())
+        for network, prefix in begin.items():
+            self._start(network, follow(self._store, prefix, retry=self._retry(), first=first[prefix]))
         return left
 
     def _start(self, source: str, news: _Source) -> None:

@@ -126,6 +126,10 @@ class Store(Protocol):
         """All keys that start with `prefix`, at one revision."""
         ...
 
+    async def snapshots(self, prefixes: Sequence[str]) -> list[Snapshot]:
+        """As `snapshot`, of several prefixes, all at one revision: in fewer requests than one for each."""
+        ...
+
     async def get(self, keys: Sequence[str]) -> Snapshot:
         """Those of `keys` that exist, all at one revision (at most `MAX_COMMIT_OPS` keys)."""
         ...

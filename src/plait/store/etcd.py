@@ -1,6 +1,5 @@
 """The store on an etcd cluster (3.4 or newer), over its v3 gRPC API."""
 
-import asyncio
 import math
 from collections.abc import AsyncGenerator, Sequence
 from typing import assert_never
@@ -10,7 +9,6 @@ from plait.store.api import (
     Committed,
     Compare,
     Conflict,
-    Item,
     KeyAt,
     LeaseId,
     LeaseLost,
@@ -25,7 +23,6 @@ from plait.store.etcd_client import (
     COMPACT,
     GRANT,
     KEEP_ALIVE,
-    RANGE,
     REVOKE,
     TXN,
     EtcdClient,
@@ -35,16 +32,12 @@ from plait.store.etcd_client import (
 from plait.store.etcd_grpc import grpc
 from plait.store.etcd_pb import etcd_pb2 as pb
 from plait.store.etcd_ranges import range_of, text
+from plait.store.etcd_reading import EtcdReading, item
 from plait.store.etcd_watch import BUFFER_BYTES, PATIENCE_S, EtcdWatches
 from plait.store.limits import check_commit, check_get, check_ttl
 
 TIMEOUT_S = 5.0
 """How long a request may take, with every endpoint tried, before the store counts as unavailable."""
-
-_PAGE_KEYS = 500
-_PAGES_AT_ONCE = 2
-"""Snapshots are read in small pages, few at a time, however many networks ask at once: a burst of megabytes
-overflows the queues of a userspace switch that carries tenants' packets over the same link."""
 
 
 class EtcdStore:
@@ -65,16 +58,20 @@ class EtcdStore:
         buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
         self._client = EtcdClient(endpoints, tls=tls, login=login, timeout_s=timeout_s)
-        self._reading = asyncio.Semaphore(_PAGES_AT_ONCE)
+        self._reading = EtcdReading(self._client)
         self._watches = EtcdWatches(self._client, patience_s=patience_s, buffer_bytes=buffer_bytes)
         self._closed = False
 
     async def snapshot(self, prefix: str) -> Snapshot:
+        return (await self.snapshots([prefix]))[0]
+
+    async def snapshots(self, prefixes: Sequence[str]) -> list[Snapshot]:
         while True:
+            self._check_open()
             try:
-                return await self._pages(prefix)
+                return await self._reading.read(prefixes)
             except grpc.aio.AioRpcError as error:
-                # Compacted between two pages: the snapshot begins again, at a newer revision.
+                # Compacted between two requests: all begins again, at a newer revision.
                 if error.code() is not grpc.StatusCode.OUT_OF_RANGE:
                     raise
 
@@ -84,7 +81,7 @@ class EtcdStore:
         self._check_open()
         answer = await self._client.ask(TXN, pb.TxnRequest(success=reads))
         found = [kv for response in answer.responses for kv in response.response_range.kvs]
-        return Snapshot(Revision(answer.header.revision), {text(kv.key): _item(kv) for kv in found})
+        return Snapshot(Revision(answer.header.revision), {text(kv.key): item(kv) for kv in found})
 
     async def commit(self, compares: Sequence[Compare], writes: Sequence[Write]) -> Committed | Conflict:
         check_commit(compares, writes)
@@ -156,29 +153,9 @@ class EtcdStore:
             await self._watches.close()
             await self._client.close()
 
-    async def _pages(self, prefix: str) -> Snapshot:
-        """All of `prefix`, a page at a time, all at the revision of the first. Raises AioRpcError."""
-        self._check_open()
-        key, range_end = range_of(prefix)
-        items: dict[str, Item] = {}
-        revision = 0
-        while True:
-            request = pb.RangeRequest(key=key, range_end=range_end, limit=_PAGE_KEYS, revision=revision)
-            async with self._reading:
-                page = await self._client.ask(RANGE, request)
-            revision = revision or page.header.revision
-            items.update((text(kv.key), _item(kv)) for kv in page.kvs)
-            if not page.more:
-                return Snapshot(Revision(revision), items)
-            key = page.kvs[-1].key + b"\0"
-
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError("the store is closed: open it again")
-
-
-def _item(kv: pb.KeyValue) -> Item:
-    return Item(kv.value, Revision(kv.mod_revision))
 
 
 def _compare(compare: Compare) -> pb.Compare:

@@ -11,7 +11,7 @@ not there any more was removed. So that a thousand of them cost little beside wh
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -22,6 +22,10 @@ FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 3.0
 """The longest pause between two attempts; well below a lease's life, so that none is lost for want of
 asking."""
+
+
+TOGETHER = 256
+"""Prefixes that are read at once at the start; what is read at once is in memory at once."""
 
 
 class Full(msgspec.Struct, frozen=True):
@@ -72,14 +76,41 @@ class Retry:
         return longest * self._uniform(0.5, 1.0)
 
 
-async def follow(store: Store, prefix: str, *, retry: Retry | None = None) -> AsyncGenerator[Followed, None]:
+class Together:
+    """The first reading of several prefixes, for all that begin to follow them at once: see `follow`."""
+
+    def __init__(self, store: Store, prefixes: Sequence[str]) -> None:
+        self._numbers = {prefix: number for number, prefix in enumerate(prefixes)}
+        self._reading = asyncio.create_task(store.snapshots(list(self._numbers)))
+        # Whoever wanted it may have been cancelled before it failed.
+        self._reading.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def snapshot(self, prefix: str) -> Snapshot:
+        """One of the prefixes. Raises StoreError."""
+        return (await asyncio.shield(self._reading))[self._numbers[prefix]]
+
+
+def read_together(store: Store, prefixes: Iterable[str]) -> dict[str, Together]:
+    """By prefix, what to begin following it with: few requests to the store, whatever number there is."""
+    ordered = list(prefixes)
+    portions = (ordered[start : start + TOGETHER] for start in range(0, len(ordered), TOGETHER))
+    return {
+        prefix: first for portion in portions for first in (Together(store, portion),) for prefix in portion
+    }
+
+
+async def follow(
+    store: Store, prefix: str, *, retry: Retry | None = None, first: Together | None = None
+) -> AsyncGenerator[Followed, None]:
     """Tell everything under `prefix` and then every change. Ends when the store is closed under its watch.
+
+    `first` has a snapshot to begin with, or an error as if it had been asked for here.
 
     Raises nothing of the store's: every `StoreError` is told as `Unavailable` and tried again. A consumer
     may be slow: nothing is buffered for it here, and what it misses for longer than the store's history
     comes as one difference. Leave it by `contextlib.aclosing`.
     """
-    follower = _Follower(store, prefix)
+    follower = _Follower(store, prefix, first)
     retry = retry or Retry()
     clock = asyncio.get_running_loop().time
     lost = False
@@ -122,8 +153,9 @@ def difference(known: set[str], snapshot: Snapshot, *, since: Revision) -> tuple
 class _Follower:
     """What is known of a prefix: which keys there are, as of `revision`."""
 
-    def __init__(self, store: Store, prefix: str) -> None:
+    def __init__(self, store: Store, prefix: str, first: Together | None) -> None:
         self._store = store
+        self._first = first
         self._prefix = prefix
         self._known: set[str] | None = None
         self._can_resume = False
@@ -141,8 +173,8 @@ class _Follower:
             probe = await self._store.get([self._prefix])
             if probe.revision >= self.revision:
                 return None
-        snapshot = await self._store.snapshot(self._prefix)
-        return self._take(snapshot)
+        first, self._first = self._first, None
+        return self._take(await (first or self._store).snapshot(self._prefix))
 
     def advance(self, revision: Revision, changes: tuple[Change, ...]) -> Changes:
         assert self._known is not None

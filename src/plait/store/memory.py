@@ -61,9 +61,14 @@ class MemoryStore:
         self._closed = False
 
     async def snapshot(self, prefix: str) -> Snapshot:
+        return (await self.snapshots([prefix]))[0]
+
+    async def snapshots(self, prefixes: Sequence[str]) -> list[Snapshot]:
         await self._turn()
-        items = {key: self._items[key] for key in self._keys_under(prefix)}
-        return Snapshot(self._revision, items)
+        return [
+            Snapshot(self._revision, {key: self._items[key] for key in self._keys_under(prefix)})
+            for prefix in prefixes
+        ]
 
     async def get(self, keys: Sequence[str]) -> Snapshot:
         check_get(keys)

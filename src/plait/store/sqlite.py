@@ -70,7 +70,10 @@ class SqliteStore:
         self._closed = False
 
     async def snapshot(self, prefix: str) -> Snapshot:
-        return await self._run(self._file.snapshot, prefix)
+        return (await self.snapshots([prefix]))[0]
+
+    async def snapshots(self, prefixes: Sequence[str]) -> list[Snapshot]:
+        return await self._run(self._file.snapshots, prefixes)
 
     async def get(self, keys: Sequence[str]) -> Snapshot:
         check_get(keys)

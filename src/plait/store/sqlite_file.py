@@ -109,11 +109,14 @@ class SqliteFile:
             self._db = None
         self._bell.release()
 
-    def snapshot(self, prefix: str) -> Snapshot:
-        def work(db: sqlite3.Connection) -> Snapshot:
-            condition, bounds = _under(prefix)
-            rows = db.execute(f"SELECT key, value, revision FROM items WHERE {condition}", bounds)
-            return Snapshot(_revision(db), {key: Item(value, revision) for key, value, revision in rows})
+    def snapshots(self, prefixes: Sequence[str]) -> list[Snapshot]:
+        def work(db: sqlite3.Connection) -> list[Snapshot]:
+            revision, found = _revision(db), []
+            for prefix in prefixes:
+                condition, bounds = _under(prefix)
+                rows = db.execute(f"SELECT key, value, revision FROM items WHERE {condition}", bounds)
+                found.append(Snapshot(revision, {key: Item(value, at) for key, value, at in rows}))
+            return found
 
         return self._read(work)
 
