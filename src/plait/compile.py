@@ -60,6 +60,11 @@ def app_of(cookie: int) -> int | None:
     return cookie >> 40 & 0xFF if cookie >> 48 == COOKIE_MARK >> 48 else None
 
 
+def cookies_of(app: int) -> tuple[int, int]:
+    """The cookies of all flows of an app: what they begin with, and the mask of that."""
+    return COOKIE_MARK | app << 40, 0xFFFFFF << 40
+
+
 class Compiler:
     """Desired flows and groups of one view, kept current by `update`."""
 

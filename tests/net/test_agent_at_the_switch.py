@@ -46,6 +46,7 @@ class Host:
             underlay_address=ADDRESS,
             transports=(Transport.VXLAN,),
             port_io=PortIo.PACKET,
+            appctl_target=str(switch.rundir),
             on_state=lambda state: self.states.update(database=state),
             on_underlay=self._appear,
         )

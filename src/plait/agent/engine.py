@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from time import monotonic
 
 from plait.agent.gate import Gate
+from plait.apps import APPS_BY_KIND
 from plait.compile import Compiler, Touched
 from plait.model.entities import Port
 from plait.model.facets import Attachment, Change, Claim, Key, Subscription
@@ -108,7 +109,8 @@ class Engine:
                 self._behind.pop(owner, None)
             self._take(self.compiler.run(owners))
         else:
-            self._behind.update(dict.fromkeys(owners))
+            # What policies decide comes before the ports that it is decided for.
+            self._behind.update(dict.fromkeys(sorted(owners, key=_turn)))
             self._more.set()
 
     def _open_when_compiled(self) -> None:
@@ -143,3 +145,10 @@ class Engine:
             )
             if said is not None
         ]
+
+
+_TURNS = {kind: turn for turn, kind in enumerate(APPS_BY_KIND)}
+
+
+def _turn(owner: Key) -> int:
+    return _TURNS[owner.kind]

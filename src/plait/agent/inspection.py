@@ -9,12 +9,13 @@ from plait.agent.engine import PORTION, Engine
 from plait.agent.presence import Presence
 from plait.agent.programming import Programming, actual
 from plait.agent.reporting import Reporting
-from plait.apps import APP_NAMES
-from plait.compile import Compiler, FlowEntry, app_of, compile_all
+from plait.apps import APP_NAMES, RULES
+from plait.compile import Compiler, FlowEntry, app_of, compile_all, cookies_of
 from plait.flows.flow import Flow, Group
 from plait.flows.pipeline import table_name
 from plait.model.entities import Endpoint, LiveHost, Network, Port
 from plait.model.facets import Attachment
+from plait.model.policy import Rule
 from plait.net.appctl import AppctlError, appctl
 from plait.net.stream import Unreachable
 from plait.wire.openflow.text import instructions_text, match_text
@@ -48,6 +49,7 @@ class Inspection:
         return {
             "status": self.status,
             "flows": self.flows,
+            "rule_counters": self.rule_counters,
             "audit": self.audit,
             "ofproto_trace": self.ofproto_trace,
         }
@@ -104,6 +106,22 @@ class Inspection:
             for entry in self._engine.compiler.groups.values()
         ]
         return {"host": self._engine.view.host, "flows": rows, "groups": groups}
+
+    async def rule_counters(self, request: Answer) -> Answer:
+        """What each rule decided on this host since its flows are there: packets and bytes, both ways."""
+        connection = self._programming.connection
+        if connection is None:
+            raise NotNow("the switch is not connected: see `plait status`")
+        counters: dict[str, dict[str, int]] = {
+            rule.id: {"packets": 0, "bytes": 0} for rule in self._engine.view.all(Rule)
+        }
+        mark, mask = cookies_of(RULES.number)
+        for stats in await connection.dump_flows(cookie=mark, cookie_mask=mask):
+            entry = self._engine.compiler.flows.get(actual(stats).key)
+            if entry is not None and (counter := counters.get(entry.owner.id)) is not None:
+                counter["packets"] += stats.n_packets
+                counter["bytes"] += stats.n_bytes
+        return {"host": self._engine.view.host, "rules": counters}
 
     async def audit(self, request: Answer) -> Answer:
         """Three that must be equal: what is kept current, what a fresh compile says, what the switch has."""

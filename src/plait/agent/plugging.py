@@ -14,6 +14,7 @@ import structlog
 from plait.agent.again import Again
 from plait.agent.engine import Engine
 from plait.agent.together import until_one_ends
+from plait.agent.zones import Zones
 from plait.model.entities import Network, Port, Transport
 from plait.model.facets import Attachment, Change, Key, Tunnels
 from plait.net.ovsdb import ConnectionLost
@@ -64,6 +65,7 @@ class Plugging:
         underlay_address: str,
         transports: tuple[Transport, ...],
         port_io: PortIo,
+        appctl_target: str,
         on_state: Callable[[str], None],
         on_underlay: Callable[[Underlay, BridgeInfo], None],
     ) -> None:
@@ -85,6 +87,10 @@ class Plugging:
         self._unsealed: set[str] = set()
         self._is_userspace = False
         self._broken: dict[str, InterfaceProblem] = {}
+        self._zones = Zones(engine, appctl_target)
+        self._outside: dict[str, Attachment] = {}
+        self._not_flushed: dict[str, str] = {}
+        self._has_outside = asyncio.Event()
         engine.gate.wait_for(SOURCE)
         engine.on_dirty(self._look)
 
@@ -98,7 +104,7 @@ class Plugging:
         broken = self._broken.get(port.device or "")
         if broken is not None and broken.port_id == port.id:
             return f"device {broken.device}: {broken.reason}"
-        return self._refused.get(port.id)
+        return self._refused.get(port.id) or self._not_flushed.get(port.id)
 
     async def run(self) -> None:
         """For ever: connect, tell what is there, carry out what is wanted."""
@@ -127,7 +133,8 @@ class Plugging:
         # Everything is asked for again: what stands already costs nothing.
         self._all_dirty = True
         self._wake.set()
-        await until_one_ends(self._hear(vswitch), self._carry_out(vswitch))
+        self._outside.clear()
+        await until_one_ends(self._hear(vswitch), self._carry_out(vswitch), self._let_in())
 
     def _choose_io(self, vswitch: Vswitch) -> str:
         """How devices are read from now on: as was wished, where that can be. Returns the state to tell."""
@@ -151,7 +158,7 @@ class Plugging:
         """Until the connection, the bridge or a tunnel is gone."""
         tunnels: set[Transport] = set()
         async for change in vswitch.changes():
-            self._tell(change)
+            await self._tell(change)
             if change.is_bridge_lost:
                 log.warning("bridge is gone, making it again", bridge=self._config.bridge)
                 return
@@ -168,14 +175,21 @@ class Plugging:
         gone = [a.port for a in self._engine.view.all(Attachment) if a.port not in here]
         self._engine.change(Change(Attachment, port, None) for port in gone)
 
-    def _tell(self, change: SwitchChange) -> None:
+    async def _tell(self, change: SwitchChange) -> None:
+        """Say what is new; whoever comes to a number of another's waits until its zone is flushed."""
         changes = [Change(Attachment, id, None) for id in change.detached]
         for id in change.detached:
+            self._outside.pop(id, None)
+            self._not_flushed.pop(id, None)
             # Whoever took it out, a port that is wanted goes in again; what we unplugged is not asked for.
             if self._asked.pop(id, None) is not None:
                 self._dirty.add(id)
                 self._wake.set()
-        changes += [Change(Attachment, a.port_id, Attachment(a.port_id, a.ofport)) for a in change.attached]
+        held = self._zones.are_held(Attachment(a.port_id, a.ofport) for a in change.attached)
+        changes += [Change(Attachment, a.port, a) for a, is_own in held.items() if is_own]
+        outside = {a.port: a for a, is_own in held.items() if not is_own}
+        changes += [Change(Attachment, id, None) for id in outside if id not in change.detached]
+        self._outside |= outside
         if change.attached:
             self._unsealed.update(a.device for a in change.attached)
             self._wake.set()
@@ -198,7 +212,37 @@ class Plugging:
                 "device can't be used", device=problem.device, port=problem.port_id, reason=problem.reason
             )
         self._engine.change(changes)
+        await self._zones.let_go(set(change.detached) - {each.port for each in held})
+        await self._let_in_now()
         self._engine.gate.told(SOURCE)
+
+    async def _let_in(self) -> None:
+        """For ever: what could not be flushed is tried again."""
+        while True:
+            await self._has_outside.wait()
+            again = Again()
+            while self._outside:
+                await again.wait()
+                await self._let_in_now()
+
+    async def _let_in_now(self) -> None:
+        """Ports that have a number come in, as far as the connections that others left there are gone."""
+        self._has_outside.clear()
+        if not self._outside:
+            return
+        for attachment, problem in (await self._zones.take_over(self._outside.values())).items():
+            port = attachment.port
+            if self._outside.get(port) != attachment:
+                continue  # It left meanwhile, or has another number.
+            if problem is not None:
+                self._not_flushed[port] = problem
+                self._engine.look_again({Key("port", port)})
+                continue
+            del self._outside[port]
+            self._not_flushed.pop(port, None)
+            self._engine.change([Change(Attachment, port, attachment)])
+        if self._outside:
+            self._has_outside.set()
 
     async def _carry_out(self, vswitch: Vswitch) -> None:
         """After every change: the difference between wanted and asked for, in one transaction a kind."""

@@ -7,7 +7,7 @@ import structlog
 
 from plait.agent.services.punted import Punted, Service
 from plait.flows.punt import Punt
-from plait.flows.registers import NETWORK, ROUTER
+from plait.flows.registers import NETWORK, OUT_PORT, ROUTER
 from plait.net.openflow import OpenFlowConnection
 from plait.wire.errors import MalformedMessage
 from plait.wire.openflow.actions import output
@@ -55,4 +55,7 @@ class Punts:
         router = metadata.get(ROUTER.field, 0)
         if not isinstance(router, int):
             raise MalformedMessage("metadata", 0, "not the whole of a router's number")
-        return Punted(ofport, vni, packet.data, packet.userdata[1:], router), service
+        out_port = metadata.get(OUT_PORT.field, 0)
+        if not isinstance(out_port, int):
+            raise MalformedMessage("metadata", 0, "not the whole of a port's number")
+        return Punted(ofport, vni, packet.data, packet.userdata[1:], router, packet.table, out_port), service

@@ -24,6 +24,9 @@ from plait.apps import (
 )
 from plait.apps.api import App
 
+RULES = App(21, "rules", "rule", rules.rule)
+"""Its flows decide, and count, for rules."""
+
 APPS: tuple[App, ...] = (
     App(1, "switch", "switch", switch.switch),
     App(2, "transport", "network", transport.network),
@@ -37,7 +40,7 @@ APPS: tuple[App, ...] = (
     App(18, "route", "router", route.router),
     App(19, "neighbour", "station", neighbour.station),
     App(20, "tracking", "switch", tracking.switch),
-    App(21, "rules", "rule", rules.rule),
+    RULES,
     App(22, "defaults", "policy", defaults.policy),
     App(23, "members", "station", members.station),
     App(24, "address groups", "prefix", members.prefix),

@@ -52,6 +52,7 @@ class Number(msgspec.Struct, frozen=True, gc=False):
     multicast     OpenFlow group id of "network/address"
     policy        of the groups that a port is in: their ids, sorted, joined by commas
     conjunction   id of "group or address group@rank of a rule"
+    zone          of the connection tracker, by the port whose connections are in it
     """
 
     space: str

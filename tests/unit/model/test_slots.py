@@ -1,4 +1,4 @@
-"""What a rule is about, piece by piece: ranges of ports as prefixes, families, names that tell pieces apart."""
+"""What a rule is about: ranges of ports as prefixes, families, and names that tell pieces apart."""
 
 import itertools
 

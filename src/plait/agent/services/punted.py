@@ -8,7 +8,8 @@ import msgspec
 class Punted(msgspec.Struct, frozen=True, gc=False):
     """The port that it came by, the VNI of the network that it is in, and its beginning.
 
-    `note` is what the flow that handed it over had to say; `router` the VNI of the router that was at it.
+    `note` is what the flow of `table` that handed it over had to say; `router` the VNI of the router that was
+    at it; `out_port` where it was about to be delivered (0: not yet).
     """
 
     ofport: int
@@ -16,6 +17,8 @@ class Punted(msgspec.Struct, frozen=True, gc=False):
     frame: bytes
     note: bytes = b""
     router: int = 0
+    table: int = 0
+    out_port: int = 0
 
 
 Service = Callable[[Punted], bytes | None]

@@ -8,6 +8,7 @@ from plait.agent.services.claims import Claims
 from plait.agent.services.dhcp import Dhcp
 from plait.agent.services.icmp_errors import IcmpErrors
 from plait.agent.services.memberships import Memberships
+from plait.agent.services.policy_log import PolicyLog
 from plait.agent.services.punted import Service
 from plait.flows.punt import Punt
 from plait.wire.icmp import IcmpError
@@ -27,5 +28,6 @@ def services(engine: Engine, advertising: Advertising) -> Mapping[Punt, Service]
         Punt.DHCP: dhcp.answer_v4,
         Punt.DHCPV6: dhcp.answer_v6,
         Punt.ROUTER_SOLICITATION: advertising.answer,
+        Punt.LOG: PolicyLog(engine).answer,
         Punt.CLAIM: Claims(engine).answer,
     }
