@@ -24,6 +24,7 @@ from plait.wire.internet import (
     ETH_IPV4,
     ETH_IPV6,
     ETHERNET_HEADER_BYTES,
+    PROTO_FRAGMENT,
     PROTO_ICMP,
     PROTO_ICMPV6,
 )
@@ -128,7 +129,9 @@ def _echo_v6() -> Iterator[Flow]:
     )
     answer = apply(*around, set_field("icmpv6_type", ECHO_REPLY_V6), output(IN_PORT))
     yield flow(Table.LOCAL, 100, match(**icmp, icmpv6_type=ECHO_REQUEST_V6), answer)
-    yield flow(Table.LOCAL, 110, match(**icmp, ip_frag=_LATER_FRAGMENT), apply(*around, output(IN_PORT)))
+    # Of what protocol a later fragment is, Open vSwitch does not see: its next header is that of fragments.
+    later = match(eth_type=ETH_IPV6, ip_proto=PROTO_FRAGMENT, ip_frag=_LATER_FRAGMENT)
+    yield flow(Table.LOCAL, 110, later, apply(*around, output(IN_PORT)))
     yield flow(Table.LOCAL, 50, match(**icmp), b"")
 
 

@@ -16,7 +16,7 @@ from plait.wire.icmp import IcmpError
 
 R1, R3 = 1001, 1003
 WEB, DB, TWIN = 100, 200, 400
-OTHERS = [error for error in IcmpError if error is not IcmpError.TOO_BIG]
+OTHERS = [IcmpError.TIME_EXCEEDED, IcmpError.NO_ROUTE, IcmpError.NO_HOST]
 
 
 @pytest.fixture
@@ -68,6 +68,13 @@ def test_a_routed_packet_that_is_too_large_is_told_the_mtu_of_the_next_network(e
     assert heads(answer) == (A.mac, gateway_mac("web", 6), "fd00:1::1", A.ip6)
     assert answer is not None
     assert (answer[54], answer[55], int.from_bytes(answer[58:62], "big")) == (2, 0, 1300)
+
+
+def test_that_nobody_listens_says_the_address_where_nobody_does(errors: IcmpErrors) -> None:
+    tell = errors.telling(IcmpError.NO_PORT)
+    for asked in ("10.1.0.1", "10.2.0.1", "10.3.0.1"):
+        answer = tell(Punted(1, WEB, v4(A.ip, asked), router=R1))
+        assert heads(answer) == (A.mac, gateway_mac("web", 4), asked, A.ip)
 
 
 def test_inside_a_network_the_receiver_tells(errors: IcmpErrors) -> None:

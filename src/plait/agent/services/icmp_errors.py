@@ -45,11 +45,13 @@ class IcmpErrors:
         gateway = None if port is None or about is None else self._gateway(port, punted.router, about)
         if about is None or port is None or gateway is None or self._is_for_all(about, gateway):
             return None
+        # Who is spoken to answers as it was spoken to: all of the router's addresses are its own.
+        is_receiver = error is IcmpError.NO_PORT
         return icmp_error(
             error,
             about,
             source_mac=mac_number(gateway.mac).to_bytes(6, "big"),
-            source=ip_address(gateway.address).packed,
+            source=about.destination if is_receiver else ip_address(gateway.address).packed,
             to_mac=mac_number(port.mac).to_bytes(6, "big"),
             mtu_bytes=mtu_bytes,
         )
