@@ -23,6 +23,7 @@ from plait.lab.lab import Lab
 from plait.lab.processes import spawn
 from plait.lab.switch import run
 from plait.lab.waiting import wait_until
+from plait.net.vswitch import PortIo
 
 SCHEMAS = Path("/usr/share/ovn")
 SB_PORT = 6642
@@ -30,6 +31,8 @@ PROBE_MS = 180_000
 """The default of 5 s is too short for a busy machine: a connection that is cut is built up from nothing."""
 PORTION = 100
 """Ports in one transaction."""
+MTU_BYTES = 1442
+"""What geneve leaves of 1,500 bytes; OVN tells nobody, so whoever makes a container sets it."""
 
 
 def missing() -> str:
@@ -134,12 +137,12 @@ class Ovn:
 
     def attach(self, endpoint: Endpoint) -> None:
         self._wish_for([endpoint])
-        self._plug([endpoint], endpoint.host.name)
+        self.plug([endpoint], endpoint.host.name)
 
     def attach_all(self, endpoints: list[Endpoint]) -> None:
         self._wish_for(endpoints)
         for host in self.lab.hosts:
-            self._plug([each for each in endpoints if each.host.name == host], host)
+            self.plug([each for each in endpoints if each.host.name == host], host)
         names = {endpoint.name for endpoint in endpoints}
 
         def up() -> bool:
@@ -169,6 +172,10 @@ class Ovn:
         self._start_controller(self.lab.host(host))
         self.confirmed()
 
+    def nbctl(self, *arguments: str) -> None:
+        """What `ovn-nbctl` does, for what is not measured."""
+        self._ctl("ovn-nbctl", f"--db=unix:{self._directory}/nb.sock", *arguments)
+
     # -- the parts of it
 
     def _wish_for(self, endpoints: Sequence[Endpoint]) -> None:
@@ -177,7 +184,8 @@ class Ovn:
             _joins(plan.TESTED, [named(f"p{n}") for n in range(len(endpoints))]),
         )
 
-    def _plug(self, endpoints: Sequence[Endpoint], host: str) -> None:
+    def plug(self, endpoints: Sequence[Endpoint], host: str) -> None:
+        """Give the containers' devices to the host's switch."""
         operations: list[Operation] = []
         for n, each in enumerate(endpoints):
             interface = {"name": each.device, "external_ids": ["map", [["iface-id", each.name]]]}
@@ -302,9 +310,9 @@ def _joins(switch: str, ports: Sequence[Any]) -> Operation:
 
 
 @contextmanager
-def ovn(lab_name: str, *, monitor_all: bool = False) -> Iterator[Ovn]:
+def ovn(lab_name: str, *, monitor_all: bool = False, underlay_io: PortIo = PortIo.PACKET) -> Iterator[Ovn]:
     """Two hosts with ovn-controller, the central daemons beside them, and one switch."""
-    with Lab.up(lab_name, hosts=2) as lab:
+    with Lab.up(lab_name, hosts=2, underlay_io=underlay_io) as lab:
         peer = Ovn(lab, monitor_all=monitor_all)
         try:
             yield peer
