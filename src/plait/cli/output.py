@@ -16,6 +16,9 @@ _COLOURS = {
     "down": "yellow",
     "degraded": "yellow",
     "silent": "yellow",
+    "joined": "green",
+    "waiting": "yellow",
+    "asked": "yellow",
     "error": "red",
     "dead": "red",
 }

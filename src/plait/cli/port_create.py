@@ -6,9 +6,12 @@ import click
 
 from plait.cli import output
 from plait.cli.complete import names_of
+from plait.cli.port_options import options as parse_options
+from plait.cli.port_options import pairs, policy_options
 from plait.cli.rows import Row, port_row
 from plait.cli.session import Progress, Session, shared_options, wait_options
 from plait.intent import Intent, PortSpec
+from plait.intent.labels import labels
 from plait.model.entities import PortState
 
 NUMBER = "{n}"
@@ -45,14 +48,15 @@ NUMBER = "{n}"
 )
 @click.option(
     "--multicast",
-    "groups",
+    "multicast",
     multiple=True,
     metavar="GROUP",
-    help="A group whose packets it wants; repeatable.",
+    help="A multicast group whose packets it wants; repeatable.",
 )
 @click.option(
     "--port-security/--no-port-security", "security", default=True, help="Send only from its own addresses."
 )
+@policy_options
 @wait_options
 @click.pass_obj
 def create(
@@ -66,7 +70,11 @@ def create(
     subnets: tuple[str, ...],
     mac: str | None,
     count: int | None,
+    multicast: tuple[str, ...],
     groups: tuple[str, ...],
+    address_pairs: tuple[str, ...],
+    hostname: str | None,
+    options: tuple[str, ...],
     security: bool,
     wait: bool,
     timeout_s: float,
@@ -86,7 +94,11 @@ def create(
             subnets=subnets,
             mac=mac,
             security=security,
-            multicast=groups,
+            multicast=multicast,
+            groups=groups,
+            address_pairs=pairs(address_pairs),
+            hostname=hostname,
+            dhcp_options=parse_options(options),
         )
         for number, each in enumerate(
             [name] if count is None else [f"{name}-{n + 1}" for n in range(count)], 1
@@ -103,7 +115,8 @@ def create(
             making.finish()
         of = await intent.networks.get(network)
         statuses = await intent.ports.statuses(ports)
-        return [port_row(port, {of.id: of.name}, statuses.get(port.id)) for port in ports]
+        called = await labels(intent.store, {group for port in ports for group in port.groups})
+        return [port_row(port, {of.id: of.name}, statuses.get(port.id), called) for port in ports]
 
     began = time.monotonic()
     rows = session.run(work)

@@ -1,5 +1,7 @@
 """`plait subnet`."""
 
+from typing import Any
+
 import click
 from msgspec import UNSET
 
@@ -7,6 +9,7 @@ from plait.cli import output
 from plait.cli.complete import names_of
 from plait.cli.rows import Row, subnet_row
 from plait.cli.session import Session, shared_options
+from plait.cli.told_options import no_told_options, told, told_options
 from plait.intent import Intent
 from plait.intent.subnets import FIRST_ADDRESS
 from plait.model.entities import Subnet
@@ -28,9 +31,17 @@ def subnet() -> None:
 @click.option("--name", metavar="NAME", help="For people [default: the id].")
 @click.option("--gateway", metavar="ADDRESS", help="Never given to a port [default: the first address].")
 @click.option("--no-gateway", is_flag=True, help="Reserve no address for a gateway.")
+@told_options
 @click.pass_obj
 def create(
-    session: Session, prefix: str, network: str, name: str | None, gateway: str | None, no_gateway: bool
+    session: Session,
+    /,
+    prefix: str,
+    network: str,
+    name: str | None,
+    gateway: str | None,
+    no_gateway: bool,
+    **options: Any,
 ) -> None:
     """Make a subnet, such as 10.0.0.0/24 or fd00::/64."""
     if gateway is not None and no_gateway:
@@ -38,7 +49,9 @@ def create(
 
     async def work(intent: Intent) -> Row:
         wish = None if no_gateway else FIRST_ADDRESS if gateway is None else gateway
-        return await _row(intent, await intent.subnets.create(network, prefix, name=name, gateway=wish))
+        wanted = told(6 if ":" in prefix else 4, **options)
+        made = await intent.subnets.create(network, prefix, name=name, gateway=wish, **wanted)
+        return await _row(intent, made)
 
     output.show(session.run(work), as_json=session.is_json)
 
@@ -78,17 +91,29 @@ def show(session: Session, subnet: str) -> None:
 @click.option("--name", metavar="NAME", help="Another name.")
 @click.option("--gateway", metavar="ADDRESS", help="Another gateway; no port may have it.")
 @click.option("--no-gateway", is_flag=True, help="Reserve no address for a gateway.")
+@told_options
+@no_told_options
 @click.pass_obj
-def set_(session: Session, subnet: str, name: str | None, gateway: str | None, no_gateway: bool) -> None:
-    """Change a subnet."""
+def set_(
+    session: Session,
+    /,
+    subnet: str,
+    name: str | None,
+    gateway: str | None,
+    no_gateway: bool,
+    **options: Any,
+) -> None:
+    """Change a subnet. What is repeatable stands for all that was there before."""
     if gateway is not None and no_gateway:
         raise click.UsageError("--gateway and --no-gateway exclude each other")
 
     async def work(intent: Intent) -> Row:
+        before = await intent.subnets.get(subnet)
         changed = await intent.subnets.set(
-            subnet,
+            before.id,
             name=UNSET if name is None else name,
             gateway=None if no_gateway else UNSET if gateway is None else gateway,
+            **told(before.version, **options),
         )
         return await _row(intent, changed)
 

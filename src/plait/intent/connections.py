@@ -14,11 +14,12 @@ import msgspec
 
 from plait.intent import names, personal, records
 from plait.intent.errors import NotFound
+from plait.intent.labels import labels
 from plait.intent.transactions import Failed, Plan, carry_out, gone
 from plait.model.checks import Invalid
 from plait.model.codec import decode
 from plait.model.entities import Port
-from plait.model.policy import MAX_PRIORITY, PERSONAL, Action, Direction, Group, Rule
+from plait.model.policy import MAX_PRIORITY, Action, Direction, Group, Rule
 from plait.store import keys
 from plait.store.api import ABSENT, Compare, Item, KeyAt, Put, Revision, Store, Write
 
@@ -73,24 +74,21 @@ class Connections:
     async def list(self) -> list[Connection]:
         """All pair policies of the project."""
         found = (await self.store.snapshot(keys.GROUPS)).items
-        groups = {
-            group.id: group
-            for group in (decode(Group, item.value) for key, item in found.items() if key.endswith("/info"))
-            if group.project == self.project
-        }
+        groups = [decode(Group, item.value) for key, item in found.items() if key.endswith("/info")]
+        mine = {group.id for group in groups if group.project == self.project}
         pairs: set[tuple[str, str, Pair]] = set()
         for key, item in found.items():
             group = key.removeprefix(keys.GROUPS).split("/", 1)[0]
-            if key.endswith("/info") or group not in groups:
+            if key.endswith("/info") or group not in mine:
                 continue
             rule = decode(Rule, item.value)
             policy = pair_policy(rule)
             if policy is not None and rule.remote_group is not None:
                 one, other = sorted((rule.group, rule.remote_group))
                 pairs.add((one, other, policy))
-        labels = await self._labels(groups, {id for one, other, _ in pairs for id in (one, other)})
+        called = await labels(self.store, {id for one, other, _ in pairs for id in (one, other)})
         return sorted(
-            Connection(min(labels[one], labels[other]), max(labels[one], labels[other]), policy)
+            Connection(min(called[one], called[other]), max(called[one], called[other]), policy)
             for one, other, policy in pairs
         )
 
@@ -175,16 +173,6 @@ class Connections:
         group = personal.group_of(port)
         item = (await self.store.get([keys.group(group.id)])).items.get(keys.group(group.id))
         return _End(port.name, group, ABSENT if item is None else item.revision, port, revision)
-
-    async def _labels(self, groups: Mapping[str, Group], ids: set[str]) -> dict[str, str]:
-        """What people call these groups: by their ports those that are a port's own."""
-        labels = {id: groups[id].name if id in groups else id for id in ids}
-        own = [id for id in ids if id.startswith(PERSONAL)]
-        ports = await names.read_all(self.store, [personal.port_key(id) for id in own])
-        for id in own:
-            item = ports.get(personal.port_key(id))
-            labels[id] = id if item is None else decode(Port, item.value).name
-        return labels
 
 
 def pair_policy(rule: Rule) -> Pair | None:

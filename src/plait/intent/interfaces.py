@@ -4,6 +4,7 @@ An interface stands below its router and below its network, and both records are
 router's for whoever checks where packets go, the network's for whoever works from its subnets.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -17,6 +18,7 @@ from plait.intent.surroundings import Clash, RouterState, Surroundings
 from plait.intent.transactions import Failed, Plan, born, carry_out, gone
 from plait.model import addresses, checks
 from plait.model.checks import Invalid
+from plait.model.codec import decode
 from plait.model.entities import Subnet
 from plait.model.routers import Router, RouterInterface
 from plait.model.topology import span
@@ -100,6 +102,16 @@ class Interfaces:
             return Plan(interface, (*compares, view.unchanged), writes)
 
         return await carry_out(self.store, make, f"router {router!r} on subnet {subnet!r}")
+
+    async def prefixes(self, routers: Sequence[str]) -> dict[str, list[str]]:
+        """The prefixes of the subnets that routers (ids) are on, in one read."""
+        found = (await self.store.snapshot(keys.ROUTERS)).items
+        prefixes: dict[str, list[str]] = {router: [] for router in routers}
+        for key, item in found.items():
+            router = key.removeprefix(keys.ROUTERS).split("/", 1)[0]
+            if router in prefixes and key.startswith(keys.router_interface_prefix(router)):
+                prefixes[router].append(decode(RouterInterface, item.value).prefix)
+        return {router: sorted(each, key=span) for router, each in prefixes.items()}
 
     async def _find(self, state: RouterState, ref: str) -> RouterInterface:
         for interface in state.interfaces:
