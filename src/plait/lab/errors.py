@@ -33,7 +33,13 @@ def require(*extra: str) -> None:
         raise LabError(
             f"a lab needs root for its network namespaces, this is user {os.geteuid()}: run it with sudo"
         )
-    packages = TOOLS | {"tcpdump": "tcpdump", "etcd": "etcd-server", "iperf3": "iperf3"}
+    packages = TOOLS | {
+        "tcpdump": "tcpdump",
+        "etcd": "etcd-server",
+        "iperf3": "iperf3",
+        "dhclient": "isc-dhcp-client",
+        "dhcpcd": "dhcpcd-base",
+    }
     missing = [tool for tool in (*TOOLS, *extra) if not shutil.which(tool)]
     if missing:
         wanted = sorted({packages.get(tool, tool) for tool in missing})

@@ -2,9 +2,12 @@
 
 Rule 1: a claim is a facet of the port, so that it is announced, compiled and kept on disk like its own
 addresses.
-Rule 2: between hosts the order is the reach plane's: who finds another port announced with the address after
-itself was, gives it up. What is not announced yet will come later than what stands, so it stays.
+Rule 2: between hosts the order is the reach plane's: a port that was announced with an address gives it up
+when another port is announced with it. What is not announced yet will come later than what stands, so it
+stays.
 """
+
+from collections.abc import Iterator
 
 import structlog
 
@@ -22,7 +25,7 @@ class Claims:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._holders: dict[str, frozenset[str]] = {}
+        self._rivals: dict[tuple[str, str], set[str]] = {}
         engine.on_dirty(self._look)
 
     def answer(self, punted: Punted) -> None:
@@ -36,6 +39,12 @@ class Claims:
         if said.address in self._claimed(port.id) and not others:
             return
         log.info("endpoint claims an address", port=port.id, address=said.address)
+        # Who has it now is no news later; only another one is.
+        self._rivals[(port.network, said.address)] = {
+            endpoint.port
+            for endpoint in view.all(Endpoint)
+            if endpoint.network == port.network and said.address in endpoint.ips
+        }
         self._engine.change(
             [
                 *(self._without(other, {said.address}) for other in sorted(others)),
@@ -44,43 +53,59 @@ class Claims:
         )
 
     def _look(self, dirty: set[Key]) -> None:
-        """Addresses that got another holder, and ports whose pairs changed."""
-        changes = []
+        """Claimed addresses that another host's endpoint came to have, and ports whose pairs changed."""
+        if not self._engine.view.count(Claim):
+            self._rivals.clear()
+            return
+        lost: dict[str, set[str]] = {}
         for key in dirty:
-            if key.kind == "address":
-                changes += self._lost(key.id)
-            elif key.kind == "port" and (claimed := self._claimed(key.id)):
-                port = self._engine.view.get(Port, key.id)
-                ended = {each for each in claimed if port is None or not _may_have(port, each, None)}
+            if key.kind == "station":
+                for loser, address in self._lost_to(key.id):
+                    log.info("address is claimed by an endpoint elsewhere", port=loser, address=address)
+                    lost.setdefault(loser, set()).add(address)
+            elif key.kind == "port" and (port := self._engine.view.get(Port, key.id)) is not None:
+                ended = {each for each in self._claimed(key.id) if not _may_have(port, each, None)}
                 if ended:
-                    changes.append(self._without(key.id, ended))
-        if changes:
-            self._engine.change(changes)
+                    lost.setdefault(key.id, set()).update(ended)
+        if lost:
+            self._engine.change([self._without(loser, addresses) for loser, addresses in lost.items()])
 
-    def _lost(self, at: str) -> list[Change]:
-        """Claims that end, because somebody on another host was announced with the address later."""
+    def _lost_to(self, rival: str) -> list[tuple[str, str]]:
+        """(own port, address) that an endpoint of another host was announced with after the port was."""
         view = self._engine.view
-        holders = frozenset(view.members("address", at))
-        before = self._holders.get(at, frozenset())
-        if holders:
-            self._holders[at] = holders
-        else:
-            self._holders.pop(at, None)
-        network, _, address = at.partition("/")
-        if all(view.get(Port, id) is not None for id in holders - before):
-            return []
+        station = view.station(rival)
         lost = []
-        for id in self._claimants(network, address):
-            announced = view.get(Endpoint, id)
-            if announced is not None and announced.host == view.host and address in announced.ips:
-                log.info("address is claimed by an endpoint elsewhere", port=id, address=address)
-                lost.append(self._without(id, {address}))
+        for port, address in self._all():
+            rivals = self._rivals.setdefault((port.network, address), set())
+            has_it = (
+                station is not None
+                and station.ofport is None
+                and station.network == port.network
+                and address in station.ips
+            )
+            if not has_it:
+                rivals.discard(rival)
+            elif rival not in rivals:
+                rivals.add(rival)
+                if self._is_announced(port.id, address):
+                    lost.append((port.id, address))
         return lost
+
+    def _all(self) -> Iterator[tuple[Port, str]]:
+        """Own ports with each address that they claim."""
+        view = self._engine.view
+        for claim in view.all(Claim):
+            if (port := view.get(Port, claim.port)) is not None:
+                yield from ((port, address) for address in claim.ips)
+
+    def _is_announced(self, port: str, address: str) -> bool:
+        """Whether the plane has brought back what this host said."""
+        announced = self._engine.view.get(Endpoint, port)
+        return announced is not None and announced.host == self._engine.view.host and address in announced.ips
 
     def _claimants(self, network: str, address: str) -> set[str]:
         """Own ports that claim an address of a network."""
-        members = self._engine.view.members("address", f"{network}/{address}")
-        return {id for id in members if address in self._claimed(id)}
+        return {port.id for port, claimed in self._all() if (port.network, claimed) == (network, address)}
 
     def _claimed(self, port: str) -> set[str]:
         claim = self._engine.view.get(Claim, port)
