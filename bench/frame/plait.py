@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from frame import plan
 from plait.agent.judging import endpoint_of
@@ -16,11 +17,16 @@ from plait.reach.watch import WatchReach
 from plait.store import keys
 from plait.store.api import Put
 
+P = TypeVar("P", bound="Plait")
+
 STUB_LEASE_S = 7200
 
 
 class Plait:
     """See `frame.contender.Contender`."""
+
+    groups: tuple[str, ...] = ()
+    """What every port is put into."""
 
     def __init__(self, lab: Lab, store: str, options: dict[str, str | int | float | bool]) -> None:
         self.name = f"Plait, {store}"
@@ -51,6 +57,7 @@ class Plait:
                     host=f"stub{place.stub}",
                     mac=place.mac,
                     addresses=(place.address,),
+                    groups=self.groups,
                 )
             )
         # Ports that share network and host share commits.
@@ -80,11 +87,11 @@ class Plait:
         wait_until(both, f"{ports} ports are in both switches", timeout_s=300, every_s=0.02)
 
     def attach(self, endpoint: Container) -> None:
-        spec = spec_of(endpoint)
+        spec = self._spec(endpoint)
         self.lab.frontend.run(lambda intent: intent.ports.create(spec))
 
     def attach_all(self, endpoints: list[Container]) -> None:
-        specs = [spec_of(endpoint) for endpoint in endpoints]
+        specs = [self._spec(endpoint) for endpoint in endpoints]
 
         async def work(intent: Intent) -> None:
             ports = await intent.ports.create_many(specs)
@@ -99,6 +106,18 @@ class Plait:
         self.lab.host(host).kill_agent()
         self.lab.host(host).start_agent(**self._options)
         self.lab.wait_ready(host, timeout_s=120)
+
+    def _spec(self, endpoint: Container) -> PortSpec:
+        """A port for a container that exists."""
+        return PortSpec(
+            name=endpoint.name,
+            network=plan.TESTED,
+            host=endpoint.host.name,
+            device=endpoint.device,
+            mac=endpoint.mac,
+            addresses=endpoint.addresses,
+            groups=self.groups,
+        )
 
     def _announced(self) -> int:
         if not self._anchors:
@@ -125,6 +144,7 @@ class Plait:
                         host=f"h{host}",
                         mac=plan.anchor_mac(n, host),
                         addresses=(plan.anchor_address(n, host),),
+                        groups=self.groups,
                     )
                     for host in (1, 2)
                     for n in range(plan.NETWORKS)
@@ -140,24 +160,14 @@ class Plait:
         self.confirmed(0)
 
 
-def spec_of(endpoint: Container) -> PortSpec:
-    """A port for a container that exists."""
-    return PortSpec(
-        name=endpoint.name,
-        network=plan.TESTED,
-        host=endpoint.host.name,
-        device=endpoint.device,
-        mac=endpoint.mac,
-        addresses=endpoint.addresses,
-    )
-
-
 @contextmanager
-def plait(lab_name: str, store: str, **options: str | int | float | bool) -> Iterator[Plait]:
+def plait(
+    lab_name: str, store: str, *, kind: type[P] = Plait, **options: str | int | float | bool
+) -> Iterator[P]:
     """Two hosts with agents and one network; `options` are the agents'."""
     with Lab.up(lab_name, hosts=2, store=store) as lab:
         for host in lab.hosts.values():
             host.start_agent(**options)
         lab.wait_ready(*lab.hosts)
         lab.network(plan.TESTED, plan.prefix(0))
-        yield Plait(lab, store, options)
+        yield kind(lab, store, options)

@@ -28,6 +28,7 @@ class ReachFeed:
         self._heard: dict[str, set[str]] = {}
         self._in_sync: set[str] = set()
         self._portion: list[Change] = []
+        self._told: list[str] = []
         self._live = asyncio.Event()
 
     async def run(self) -> None:
@@ -41,6 +42,7 @@ class ReachFeed:
             self._heard.clear()
             self._in_sync.clear()
             self._portion.clear()
+            self._told.clear()
             self._forget_uninteresting()
             try:
                 async with aclosing(self._plane.events(self._interest)) as events:
@@ -52,8 +54,9 @@ class ReachFeed:
             await asyncio.sleep(retry.next_delay_s())
 
     async def _take(self, event: ReachEvent) -> None:
-        """Live events go in as soon as no more are at hand: the records of one commit are one change. Those
-        of a network that is not in sync yet go in by portions, others get turns between.
+        """Live events go in as soon as no more are at hand: the records of one commit are one change, and so
+        are networks that are read together. Those of a network that is not in sync yet go in by portions,
+        others get turns between.
 
         Which networks count is what the plane says, in the order in which it says it: `Interest` may already
         be elsewhere, and back.
@@ -72,26 +75,25 @@ class ReachFeed:
                 else:
                     self._heard.get(network, set()).discard(port)
             case InSync(network):
-                self._take_in([*self._portion, *self._unheard(network)])
+                self._portion += self._unheard(network)
                 self._in_sync.add(network)
-                self._engine.gate.told(reach_of(network))
+                self._told.append(reach_of(network))
+                self._live.set()
             case Left(network):
-                self._take_in(self._portion)
-                self._take_in([Change(Endpoint, port, None) for port in self._ports_of(network)])
+                self._take_in()
+                self._engine.change([Change(Endpoint, port, None) for port in self._ports_of(network)])
                 self._in_sync.discard(network)
                 self._heard.pop(network, None)
                 self._engine.gate.left(reach_of(network))
         if len(self._portion) >= PORTION:
-            self._take_in(self._portion)
-        elif self._portion:
-            return
-        await asyncio.sleep(0)
+            self._take_in()
+            await asyncio.sleep(0)
 
     async def _take_in_live(self) -> None:
         """Runs when the plane's listener has nothing more to say at once."""
         while True:
             await self._live.wait()
-            self._take_in(self._portion)
+            self._take_in()
 
     def _forget_uninteresting(self) -> None:
         """What no plane will speak of: networks that were left while none was asked, or that the last run of
@@ -101,11 +103,13 @@ class ReachFeed:
         gone = [endpoint.port for endpoint in endpoints if endpoint.network not in networks]
         self._engine.change(Change(Endpoint, port, None) for port in gone)
 
-    def _take_in(self, changes: list[Change]) -> None:
-        """`changes` begin with what was kept so far."""
+    def _take_in(self) -> None:
+        """What was kept so far; then the gate hears which networks are complete."""
         self._live.clear()
-        self._portion = []
-        self._engine.change(changes)
+        portion, self._portion = self._portion, []
+        told, self._told = self._told, []
+        self._engine.change(portion)
+        self._engine.gate.told(*told)
 
     def _unheard(self, network: str) -> list[Change]:
         """What stood before this plane was asked and it did not mention."""
@@ -115,5 +119,4 @@ class ReachFeed:
         return [Change(Endpoint, port, None) for port in self._ports_of(network) if port not in heard]
 
     def _ports_of(self, network: str) -> list[str]:
-        endpoints = self._engine.view.all(Endpoint)
-        return [endpoint.port for endpoint in endpoints if endpoint.network == network]
+        return list(self._engine.view.members("endpoints", network))

@@ -6,7 +6,7 @@ in (DESIGN.md, rule 2).
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from plait.model.entities import Port, Subnet
+from plait.model.entities import Endpoint, Port, Subnet
 from plait.model.facets import Attachment, Facet, Key, Station
 from plait.model.policy import AddressEntry, Rule
 from plait.model.routers import Peering, RouterInterface
@@ -19,6 +19,10 @@ def _of_port(port: Port) -> Iterator[Key]:
     yield Key("ports of network", port.network)
     for group in port.groups:
         yield Key("ports of group", group)
+
+
+def _of_endpoint(endpoint: Endpoint) -> Iterator[Key]:
+    yield Key("endpoints", endpoint.network)
 
 
 def _of_interface(interface: RouterInterface) -> Iterator[Key]:
@@ -70,6 +74,7 @@ def of_station(station: Station) -> Iterator[Key]:
 
 SETS_OF: Mapping[type[Facet], Callable[..., Iterator[Key]]] = {
     Port: _of_port,
+    Endpoint: _of_endpoint,
     RouterInterface: _of_interface,
     Subnet: _of_subnet,
     Rule: _of_rule,

@@ -18,9 +18,9 @@ _PAGE_KEYS = 500
 _REQUESTS_AT_ONCE = 2
 """Of one client, whoever asks: see rule 1."""
 
-_RANGES_AT_ONCE = 60
-"""Prefixes in one request (etcd allows 128 by default). Each may bring eight keys at first: a network with a
-few subnets is read whole."""
+_RANGES_AT_ONCE = 100
+"""Prefixes in one request (etcd allows 128 by default). Each may bring five keys at first: a network with two
+subnets that a router is on is read whole."""
 
 
 class _Range:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
 
 from plait.store.api import (
+    ABSENT,
     Batch,
     Committed,
     Compare,
@@ -67,6 +68,7 @@ class SqliteStore:
         self._rung = asyncio.Event()
         self._follower: asyncio.Task[None] | None = None
         self._following: asyncio.Future[bool] | None = None
+        self._told_up_to = ABSENT
         self._closed = False
 
     async def snapshot(self, prefix: str) -> Snapshot:
@@ -90,6 +92,9 @@ class SqliteStore:
             # The follower has to stand before the first read: else a commit between the two would be lost.
             if not await self._follow():
                 return
+            if self._told_up_to <= after:
+                # Whatever comes behind `after` will be told: hundreds of watches that begin need no read.
+                watch.end_reading(after, more=False)
             while not self._closed:
                 await watch.news()
                 if self._closed:
@@ -155,6 +160,7 @@ class SqliteStore:
             await self._run(self._file.open)
             self._bell.listen(self._rung.set)
             news = await self._run(self._file.news, None)
+            self._told_up_to = news.revision
             following.set_result(True)
             while True:
                 if not news.more:
@@ -164,6 +170,7 @@ class SqliteStore:
                 # Reading ends the leases that are due.
                 news = await self._run(self._file.news, after)
                 self._tell(after, news)
+                self._told_up_to = news.revision
                 if self._bell.watch_files():
                     self._rung.set()
         except StoreError as error:
