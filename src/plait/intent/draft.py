@@ -3,7 +3,7 @@
 A draft outlives the attempts at committing it; only what collided is chosen again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -90,8 +90,12 @@ class Draft:
             self.id = ""
         elif self.spec.mac is None and not failed.isdisjoint(self.of_mac(port)):
             self.mac_attempt += 1
+        await self.choose_again(failed, searches)
+
+    async def choose_again(self, taken: Container[str], searches: Searches) -> None:
+        """Let go of chosen addresses whose claims are among `taken`."""
         for wish, (subnet, number) in list(self.chosen.items()):
-            if keys.address(subnet.id, addresses.text(subnet, number)) in failed:
+            if keys.address(subnet.id, addresses.text(subnet, number)) in taken:
                 del self.chosen[wish]
                 await searches[subnet].collided(number)
 

@@ -52,6 +52,12 @@ class SecondaryAddresses:
             for each in view.subnets if subnet is not None else ():
                 if subnet in (each.id, each.name, each.prefix) and each not in searches:
                     searches[each] = await self._search(each)
+            # The port may have got what was chosen meanwhile, by somebody else's wish.
+            await draft.choose_again(records.of_port(before), searches)
+            for each, search in searches.items():
+                for fixed in before.addresses:
+                    if fixed.subnet == each.id:
+                        search.avoid(addresses.number(fixed.address))
             kept_free = [pair.prefix for _, pair in view.pairs]
             more = await draft.addresses(view, searches, before.mac, kept_free)
             twice = {each.address for each in more} & set(before.ips)

@@ -5,7 +5,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 import pytest
 
 from plait.intent import Intent, audit
-from plait.store.api import Batch, Committed, Compare, Conflict, LeaseId, Revision, Snapshot, Write
+from plait.intent.surroundings import read_router
+from plait.model.routers import Peering
+from plait.model.topology import Topology
+from plait.store import keys
+from plait.store.api import Batch, Committed, Compare, Conflict, LeaseId, Revision, Snapshot, Store, Write
 from plait.store.memory import MemoryStore
 
 Refused = Callable[[Awaitable[object], type[Exception], str], Awaitable[None]]
@@ -94,3 +98,35 @@ class Interleaving:
 def interleaving() -> type[Interleaving]:
     """Make one with a seed: `interleaving(7)`."""
     return Interleaving
+
+
+async def _nothing_is_wrong(store: Store) -> None:
+    """No router reaches overlapping subnets or a loop, has a gateway it should not, or a route to nowhere."""
+    ids = {key.split("/")[3] for key in (await store.snapshot(keys.ROUTERS)).items}
+    states = {id: state for id in ids if (state := await read_router(store, id)) is not None}
+    topology = Topology(
+        {id: state.router for id, state in states.items()},
+        [interface for state in states.values() for interface in state.interfaces],
+        [Peering(router=id, peer=peer) for id, state in states.items() for peer in state.asked],
+    )
+    for id, state in states.items():
+        assert topology.loop(id) is None
+        assert topology.overlap(id) is None
+        for route in state.router.routes:
+            assert all(state.interface_to(hop) is not None for hop in route.next_hops)
+            assert route.router is None or route.router in state.asked
+            assert route.destination not in {interface.prefix for interface in state.interfaces}
+    projects = {state.router.project for state in states.values()}
+    for project in projects:
+        intent = Intent(store, project=project)
+        subnets = {subnet.id: subnet for subnet in await intent.subnets.list()}
+        for state in states.values():
+            for interface in state.interfaces:
+                if interface.subnet in subnets and interface.address.endswith(".1"):
+                    assert subnets[interface.subnet].gateway == interface.address
+
+
+@pytest.fixture(scope="session")
+def routed_well() -> Callable[[Store], Awaitable[None]]:
+    """Assert that no router of a store leads to what it must not."""
+    return _nothing_is_wrong
