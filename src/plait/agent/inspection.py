@@ -11,6 +11,7 @@ from plait.agent.programming import Programming, actual
 from plait.agent.reporting import Reporting
 from plait.apps import APP_NAMES, RULES
 from plait.compile import Compiler, FlowEntry, app_of, compile_all, cookies_of
+from plait.flows.connection import FIRST, state_text
 from plait.flows.flow import Flow, Group
 from plait.flows.pipeline import table_name
 from plait.model.entities import Endpoint, LiveHost, Network, Port
@@ -21,6 +22,8 @@ from plait.net.stream import Unreachable
 from plait.wire.openflow.text import instructions_text, match_text
 
 _PATIENT_ATTEMPTS = 3
+_TRACKERS_MAX = 8
+"""Looks at connection tracking that a trace may come to: more than the pipeline has."""
 
 Answer = dict[str, Any]
 
@@ -185,7 +188,10 @@ class Inspection:
         return compile_all(view)
 
     async def ofproto_trace(self, request: Answer) -> Answer:
-        """`ofproto/trace` of the switch for a flow in ovs-ofctl's syntax; from `port` (an id) if given."""
+        """`ofproto/trace` of the switch for a flow in ovs-ofctl's syntax; from `port` (an id) if given.
+
+        `state`: what connection tracking says of it, every time (default "trk,new").
+        """
         flow = request.get("flow")
         if not isinstance(flow, str):
             raise NotNow("ofproto_trace needs 'flow': a flow in the syntax of ovs-ofctl(8), as text")
@@ -195,7 +201,8 @@ class Inspection:
                 raise NotNow(f"port {port} is not plugged in on host {self._engine.view.host}")
             flow = f"in_port={attachment.ofport},{flow}"
         try:
-            return {"text": await appctl(self._appctl_target, "ofproto/trace", self._bridge, flow)}
+            saying = ("--ct-next", str(request.get("state", state_text(FIRST)))) * _TRACKERS_MAX
+            return {"text": await appctl(self._appctl_target, "ofproto/trace", self._bridge, flow, *saying)}
         except (AppctlError, Unreachable) as error:
             raise NotNow(str(error)) from None
 

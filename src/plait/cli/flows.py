@@ -54,7 +54,7 @@ def flows(
         raise click.UsageError("--from-store needs --host: it asks no agent where it is")
 
     async def work(intent: "Intent") -> list[Row]:
-        from plait.intent.stored_view import read_of_host
+        from plait.intent.reading import read_of_host
 
         if from_store:
             assert host is not None

@@ -4,7 +4,7 @@
 1    refused or failed
 2    called wrongly
 3    `plait status` or `plait audit` sees something that is not well
-4    `plait trace` finds that the packet would not arrive
+4    `plait trace` finds that the packet, or its answer, would not arrive
 130  interrupted
 """
 

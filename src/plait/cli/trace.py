@@ -11,6 +11,7 @@ from plait.cli.complete import names_of
 from plait.cli.session import Session, shared_options, socket_option
 
 if TYPE_CHECKING:
+    from plait.intent.explaining import Remark
     from plait.intent.path import Crossing, Leg
     from plait.intent.tracing import Passage, Probe, Verdict
 
@@ -25,16 +26,17 @@ ACTIONS_WIDTH = 120
 @click.option("--icmp", is_flag=True, help="A ping; this is the default.")
 @click.option("--tcp", type=click.IntRange(1, 65535), metavar="PORT", help="A TCP segment to this port.")
 @click.option("--udp", type=click.IntRange(1, 65535), metavar="PORT", help="A UDP datagram to this port.")
+@click.option("--sctp", type=click.IntRange(1, 65535), metavar="PORT", help="An SCTP packet to this port.")
 @click.option("--arp", is_flag=True, help="Only the question for the MAC: ARP or neighbour solicitation.")
 @click.option("--size", type=int, metavar="BYTES", help="Of the IP packet [default: as ping sends it].")
 @socket_option
 @click.pass_obj
 def trace(session: Session, /, source: str, target: str, size: int | None, **kinds: Any) -> int:
-    """Where would a packet go, and why?
+    """Where would a packet go, and its answer, and why?
 
     FROM is a port; TO is a port or an address. Nothing is sent: the store says what the hosts' flows are.
     An agent that runs here and has FROM asks its switch whether it agrees.
-    Exit code 0: it would be delivered. 4: it would not.
+    Exit code 0: it would be delivered, and its answer would come back. 4: one of them would not.
     """
     from plait.cli.opinion import switch_agrees
     from plait.intent import Intent
@@ -53,23 +55,25 @@ def trace(session: Session, /, source: str, target: str, size: int | None, **kin
     else:
         for line in _lines(verdict, agrees):
             click.echo(line)
-    return DELIVERED if verdict.is_delivered else NOT_DELIVERED
+    return DELIVERED if verdict.is_well else NOT_DELIVERED
 
 
-def _probe(size: int | None, *, icmp: bool, tcp: int | None, udp: int | None, arp: bool) -> "Probe":
+def _probe(size: int | None, *, icmp: bool, arp: bool, **numbers: int | None) -> "Probe":
     from plait.intent.tracing import Kind, Probe
 
-    if sum((icmp, tcp is not None, udp is not None, arp)) > 1:
-        raise click.UsageError("--icmp, --tcp, --udp and --arp exclude each other")
-    kind = Kind.TCP if tcp else Kind.UDP if udp else Kind.ARP if arp else Kind.PING
-    return Probe(kind=kind, number=tcp or udp or 0, size_bytes=size)
+    wanted = [(Kind(kind), number) for kind, number in numbers.items() if number is not None]
+    wanted += [(kind, 0) for kind, is_wanted in ((Kind.PING, icmp), (Kind.ARP, arp)) if is_wanted]
+    if len(wanted) > 1:
+        raise click.UsageError("--icmp, --tcp, --udp, --sctp and --arp exclude each other")
+    kind, number = wanted[0] if wanted else (Kind.PING, 0)
+    return Probe(kind=kind, number=number, size_bytes=size)
 
 
 # -- for people
 
 
 def _lines(verdict: "Verdict", agrees: bool | None) -> Iterator[str]:
-    word, colour = ("delivered", "green") if verdict.is_delivered else ("not delivered", "red")
+    word, colour = _word(verdict)
     yield f"{click.style(word, fg=colour, bold=True)}: {_ends(verdict)}"
     if verdict.reason:
         yield f"  because {verdict.reason}"
@@ -84,15 +88,21 @@ def _lines(verdict: "Verdict", agrees: bool | None) -> Iterator[str]:
         yield from _passage(verdict, passage)
 
 
+def _word(verdict: "Verdict") -> tuple[str, str]:
+    if not verdict.is_delivered:
+        return "not delivered", "red"
+    return ("delivered", "green") if verdict.is_well else ("delivered, but not answered", "red")
+
+
 def _ends(verdict: "Verdict") -> str:
     target = verdict.address if verdict.target is None else verdict.target.name
     return f"{verdict.source.name} to {target}"
 
 
 def _crossings(verdict: "Verdict") -> "list[Crossing]":
-    if not verdict.passages:
-        return []
-    return [leg.crossing for leg in verdict.passages[-1].path.legs if leg.crossing is not None]
+    """How the last packet of the sender's own went."""
+    sent = [each for each in verdict.passages if each.sender == verdict.source.id]
+    return [leg.crossing for each in sent[-1:] for leg in each.path.legs if leg.crossing is not None]
 
 
 def _described(crossing: "Crossing") -> str:
@@ -114,6 +124,8 @@ def _passage(verdict: "Verdict", passage: "Passage") -> Iterator[str]:
         yield f"  delivered to {verdict.stored.name_of('station', arrival.port)} on {arrival.host}"
     if passage.path.answer is not None:
         yield f"  answered: {_answered(passage)}"
+    for remark in passage.remarks:
+        yield f"  {remark.text} (on {remark.host})"
     for loss in passage.path.losses:
         yield f"  {loss}"
 
@@ -130,7 +142,9 @@ def _shortened(actions: str) -> str:
 def _answered(passage: "Passage") -> str:
     assert passage.path.answer is not None
     fields = passage.path.answer.fields
-    mac = fields.get("arp_sha") or fields.get("nd_tll") or 0
+    mac = fields.get("arp_sha") or fields.get("nd_tll")
+    if mac is None:
+        return "the router itself answers"
     return "it is at " + ":".join(f"{byte:02x}" for byte in mac.to_bytes(6, "big"))
 
 
@@ -171,6 +185,7 @@ def _step_row(verdict: "Verdict", leg: "Leg", index: int) -> dict[str, Any]:
 def _as_json(verdict: "Verdict", agrees: bool | None) -> dict[str, Any]:
     return {
         "delivered": verdict.is_delivered,
+        "answered": verdict.is_answered,
         "reason": verdict.reason or None,
         "from": verdict.source.name,
         "to": None if verdict.target is None else verdict.target.name,
@@ -185,6 +200,7 @@ def _passage_json(verdict: "Verdict", passage: "Passage") -> dict[str, Any]:
     path = passage.path
     return {
         "packet": passage.what,
+        "sender": verdict.stored.name_of("station", passage.sender),
         "size_bytes": passage.packet.size_bytes,
         "hosts": [_leg_json(verdict, leg) for leg in path.legs],
         "delivered_to": [
@@ -192,7 +208,21 @@ def _passage_json(verdict: "Verdict", passage: "Passage") -> dict[str, Any]:
             for arrival in path.arrivals
         ],
         "answer": None if path.answer is None else _answered(passage),
+        "decisions": [_remark_json(remark) for remark in passage.remarks],
         "lost": [{"host": loss.host, "table": loss.table, "reason": loss.reason} for loss in path.losses],
+    }
+
+
+def _remark_json(remark: "Remark") -> dict[str, Any]:
+    return {
+        "text": remark.text,
+        "host": remark.host,
+        "port": remark.port,
+        "router": remark.router,
+        "route": remark.route,
+        "rule": remark.rule,
+        "group": remark.group,
+        "denied": remark.is_denied,
     }
 
 

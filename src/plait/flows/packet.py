@@ -7,6 +7,8 @@ import msgspec
 from plait.flows.address_numbers import ipv4_number, ipv6_number, mac_number
 from plait.wire.internet import (
     ARP_REQUEST,
+    ECHO_REPLY,
+    ECHO_REPLY_V6,
     ETH_ARP,
     ETH_IPV4,
     ETH_IPV6,
@@ -14,6 +16,7 @@ from plait.wire.internet import (
     ND_NEIGHBOUR_SOLICITATION,
     PROTO_ICMP,
     PROTO_ICMPV6,
+    PROTO_SCTP,
     PROTO_TCP,
     PROTO_UDP,
 )
@@ -29,7 +32,17 @@ _USUAL_HOP_LIMIT = 64
 _EPHEMERAL_PORT = 49152
 _ARP_BYTES = 28
 _SOLICITATION_BYTES = 72
-_PROTOCOLS = {PROTO_ICMP: "icmp", PROTO_TCP: "tcp", PROTO_UDP: "udp", PROTO_ICMPV6: "icmpv6"}
+_PROTOCOLS = {
+    PROTO_ICMP: "icmp",
+    PROTO_TCP: "tcp",
+    PROTO_UDP: "udp",
+    PROTO_SCTP: "sctp",
+    PROTO_ICMPV6: "icmpv6",
+}
+_REPLIES = {
+    "icmpv4_type": {ICMP_ECHO_REQUEST: ECHO_REPLY},
+    "icmpv6_type": {ICMPV6_ECHO_REQUEST: ECHO_REPLY_V6},
+}
 _PING_BYTES = {ETH_IPV4: 84, ETH_IPV6: 104}
 
 
@@ -132,6 +145,28 @@ def udp(
     """A UDP datagram to `port`."""
     fields = {"udp_src": _EPHEMERAL_PORT, "udp_dst": port}
     return ip(source_mac, target_mac, source, target, proto=PROTO_UDP, fields=fields, size_bytes=size_bytes)
+
+
+def sctp(
+    source_mac: int, target_mac: int, source: str, target: str, port: int, *, size_bytes: int | None = None
+) -> Packet:
+    """An SCTP packet to `port`."""
+    fields = {"sctp_src": _EPHEMERAL_PORT, "sctp_dst": port}
+    return ip(source_mac, target_mac, source, target, proto=PROTO_SCTP, fields=fields, size_bytes=size_bytes)
+
+
+def answer(packet: Packet, source_mac: int, target_mac: int) -> Packet:
+    """What the receiver of an IP packet answers; MACs are those of its own first hop."""
+    fields = dict(packet.fields)
+    for field in ("ipv4", "ipv6", "tcp", "udp", "sctp"):
+        there, back = f"{field}_src", f"{field}_dst"
+        if there in fields:
+            fields[there], fields[back] = fields[back], fields[there]
+    for name, replies in _REPLIES.items():
+        if name in fields:
+            fields[name] = replies.get(fields[name], fields[name])
+    macs = {"eth_src": source_mac, "eth_dst": target_mac}
+    return Packet({**fields, **macs, "nw_ttl": _USUAL_HOP_LIMIT}, packet.size_bytes)
 
 
 def exact_text(packet: Packet, **where: int) -> str:

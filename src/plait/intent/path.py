@@ -8,6 +8,7 @@ import msgspec
 
 from plait.compile import Compiler, compile_all
 from plait.flows import reasons
+from plait.flows.connection import FIRST, State
 from plait.flows.flow import Flow
 from plait.flows.packet import Packet
 from plait.flows.pipeline import table_name
@@ -41,14 +42,18 @@ class Site:
             self._transports,
         )
 
-    def from_port(self, port: str, packet: Packet) -> Trace:
-        """What becomes of a packet that the endpoint at `port` sends."""
+    def from_port(self, port: str, packet: Packet, *, state: State = FIRST, link: int = 0) -> Trace:
+        """What becomes of a packet that the endpoint at `port` sends; see `Switch.trace`."""
         attachment = self.view.get(Attachment, port)
-        return self._switch.trace(packet, 0 if attachment is None else attachment.ofport)
+        ofport = 0 if attachment is None else attachment.ofport
+        return self._switch.trace(packet, ofport, state=state, link=link)
 
-    def from_tunnel(self, transport: Transport, vni: int, packet: Packet) -> Trace:
+    def from_tunnel(
+        self, transport: Transport, vni: int, packet: Packet, *, state: State = FIRST, link: int = 0
+    ) -> Trace:
         """What becomes of a packet that comes from another host."""
-        return self._switch.trace(packet, self._tunnels.get(transport, 0), tun_id=vni)
+        ofport = self._tunnels.get(transport, 0)
+        return self._switch.trace(packet, ofport, tun_id=vni, state=state, link=link)
 
     def texts(self, flow: Flow, name_of: Callable[[str], str]) -> tuple[str, str]:
         """Match and actions for people: port numbers, which are stand-ins, give way to what stands there.
@@ -86,11 +91,15 @@ class Crossing(msgspec.Struct, frozen=True):
 
 
 class Leg(msgspec.Struct, frozen=True):
-    """The way through one host; `crossing` is how the packet came there, if from another one."""
+    """The way through one host; `crossing` is how the packet came there, if from another one.
+
+    `links`: between how many ways a hash decided, each time that one did.
+    """
 
     host: str
     steps: tuple[Step, ...]
     crossing: Crossing | None
+    links: tuple[int, ...] = ()
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -120,17 +129,30 @@ class Path(msgspec.Struct, frozen=True):
     answer: Packet | None
 
 
-def trace_path(site_of: Callable[[str], Site], host: str, port: str, packet: Packet) -> Path:
-    """Where a packet gets that the endpoint at `port` of `host` sends; `site_of` gives the hosts passed."""
-    walk = _Walk(site_of)
+def trace_path(
+    site_of: Callable[[str], Site],
+    host: str,
+    port: str,
+    packet: Packet,
+    *,
+    state: State = FIRST,
+    link: int = 0,
+) -> Path:
+    """Where a packet gets that the endpoint at `port` of `host` sends; `site_of` gives the hosts passed.
+
+    `state` is what it is in its connection; `link` which way it takes where several are possible.
+    """
+    walk = _Walk(site_of, state, link)
     near = site_of(host)
-    walk.take(near, near.from_port(port, packet), None)
+    walk.take(near, near.from_port(port, packet, state=state, link=link), None)
     return Path(tuple(walk.legs), tuple(walk.arrivals), tuple(walk.losses), walk.answer)
 
 
 class _Walk:
-    def __init__(self, site_of: Callable[[str], Site]) -> None:
+    def __init__(self, site_of: Callable[[str], Site], state: State, link: int) -> None:
         self._site_of = site_of
+        self._state = state
+        self._link = link
         self.legs: list[Leg] = []
         self.arrivals: list[Arrival] = []
         self.losses: list[Loss] = []
@@ -139,7 +161,7 @@ class _Walk:
     def take(self, site: Site, trace: Trace, crossing: Crossing | None) -> None:
         """Note one host's part of the way, and go on to the hosts that the packet was sent to."""
         host = site.view.host
-        self.legs.append(Leg(host, trace.steps, crossing))
+        self.legs.append(Leg(host, trace.steps, crossing, trace.links))
         last = table_name(trace.steps[-1].table)
         for end in trace.ends:
             match end:
@@ -165,4 +187,7 @@ class _Walk:
             self.losses.append(Loss(site.view.host, "encapsulate", f"no living host has the address {vtep}"))
             return
         far = self._site_of(crossing.host)
-        self.take(far, far.from_tunnel(crossing.transport, crossing.vni, sent.packet), crossing)
+        trace = far.from_tunnel(
+            crossing.transport, crossing.vni, sent.packet, state=self._state, link=self._link
+        )
+        self.take(far, trace, crossing)

@@ -1,10 +1,10 @@
-"""Would a packet get there, and if not, why not? Asked by names, answered from the store alone.
+"""Would a packet get there, and its answer back, and if not, why not? Asked by names, by the store alone.
 
-As an endpoint does it: first the question for the other's MAC, then the packet itself. Whatever speaks
-against it outside of flows (not bound, not up, host not alive, another network) is named first.
+As an endpoint does it: first the question for the next hop's MAC, then the packet itself; and so does who
+answers. What speaks against it outside of flows (not bound, not up, host not alive, no way) is named first.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import ip_address
 
@@ -12,16 +12,19 @@ import msgspec
 
 from plait.flows import packet as packets
 from plait.flows.address_numbers import mac_number, multicast_mac
+from plait.flows.connection import ANSWER, FIRST, State
 from plait.flows.packet import Packet
 from plait.intent import names
 from plait.intent.errors import NotFound
+from plait.intent.explaining import Remark, explain
 from plait.intent.path import Path, Site, trace_path
-from plait.intent.stored_view import Stored, read
-from plait.model import checks
+from plait.intent.readiness import not_ready, read_statuses
+from plait.intent.reading import Reading
+from plait.intent.stored_view import Stored
+from plait.intent.weighing import Weighing
 from plait.model.checks import Invalid
-from plait.model.codec import decode
-from plait.model.entities import Port, PortState, PortStatus, Subnet
-from plait.store import keys
+from plait.model.entities import Port, PortStatus
+from plait.model.way import FirstHop, Way
 from plait.store.api import Store
 
 MIN_SIZE_BYTES, MAX_SIZE_BYTES = 60, 65535
@@ -33,19 +36,24 @@ class Kind(StrEnum):
     PING = "ping"
     TCP = "tcp"
     UDP = "udp"
+    SCTP = "sctp"
     ARP = "arp"
     """Only the question for the MAC: ARP, or a neighbour solicitation."""
 
+    @property
+    def has_ports(self) -> bool:
+        return self in (Kind.TCP, Kind.UDP, Kind.SCTP)
+
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):
-    """What to send: `number` is TCP's or UDP's port; `size_bytes` counts from the IP header."""
+    """What to send: `number` is the port of what has ports; `size_bytes` counts from the IP header."""
 
     kind: Kind = Kind.PING
     number: int = 0
     size_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        if self.kind in (Kind.TCP, Kind.UDP) and not 1 <= self.number <= 65535:
+        if self.kind.has_ports and not 1 <= self.number <= 65535:
             raise Invalid(f"{self.kind} port {self.number} is out of range: choose 1 to 65535")
         if self.size_bytes is not None and not MIN_SIZE_BYTES <= self.size_bytes <= MAX_SIZE_BYTES:
             raise Invalid(
@@ -54,45 +62,61 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Passage(msgspec.Struct, frozen=True):
-    """One packet's way; `what` says in words which packet."""
+    """One packet's way; `what` says in words which packet, `remarks` what was decided about it.
+
+    `sender` is the id of the port that it came from, `state` what it was in its connection.
+    """
 
     what: str
     packet: Packet
     path: Path
+    sender: str
+    state: State
+    remarks: tuple[Remark, ...]
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer. `reason` says why not; `notes` what is remarkable anyway; `sites` are the hosts passed."""
+    """The answer. `reason` says why not; `notes` what is remarkable anyway; `sites` are the hosts passed.
+
+    `is_answered`: whether an answer would come back; None: none is to be expected, or it is not known from
+    whom.
+    """
 
     source: Port
     target: Port | None
     address: str
     is_delivered: bool
+    is_answered: bool | None
     reason: str
     notes: tuple[str, ...]
     passages: tuple[Passage, ...]
     sites: Mapping[str, Site]
     stored: Stored
 
+    @property
+    def is_well(self) -> bool:
+        """Whether everything gets to where it should."""
+        return self.is_delivered and self.is_answered is not False
+
 
 async def trace(store: Store, project: str, source: str, target: str, probe: Probe) -> Verdict:
     """Send `probe` from port `source` to `target` (port or address). Raises NotFound, Invalid, StoreError."""
     sender = (await names.resolve(store, Port, project, source))[0]
-    receiver, address = await _resolve(store, project, target)
-    networks = {sender.network, sender.network if receiver is None else receiver.network}
-    stored = await read(store, networks)
-    if receiver is None:
-        receiver = next(
-            (p for p in stored.ports.values() if p.network == sender.network and address in p.ips), None
-        )
-    wanted = [port for port in (sender, receiver) if port is not None and port.host is not None]
-    asked = [keys.status(port.host or "", port.id) for port in wanted]
-    statuses = {key: decode(PortStatus, item.value) for key, item in (await store.get(asked)).items.items()}
-    subnets = await _subnets_of(store, sender)
-    return _Tracing(stored, statuses, subnets, sender, receiver, address, probe).verdict()
+    receiver, address = await resolve_target(store, project, target)
+    known = [sender] if receiver is None else [sender, receiver]
+    reading = Reading(store)
+    await reading.hosts()
+    await reading.surroundings(known)
+    await reading.endpoints({port.network for port in known})
+    if receiver is None and address:
+        receiver = await _receiver_at(reading, sender, address)
+        known += [receiver] if receiver is not None else []
+    await reading.groups({group for port in known for group in port.groups})
+    statuses = await read_statuses(store, known)
+    return _Tracing(reading.stored(), statuses, sender, receiver, address, probe).verdict()
 
 
-async def _resolve(store: Store, project: str, target: str) -> tuple[Port | None, str]:
+async def resolve_target(store: Store, project: str, target: str) -> tuple[Port | None, str]:
     """A port by name or id, or else an address (canonical)."""
     try:
         address = str(ip_address(target))
@@ -106,10 +130,22 @@ async def _resolve(store: Store, project: str, target: str) -> tuple[Port | None
         raise
 
 
-async def _subnets_of(store: Store, port: Port) -> tuple[Subnet, ...]:
-    """Those that the port has addresses of."""
-    wanted = [keys.subnet(port.network, fixed.subnet) for fixed in port.addresses]
-    return tuple(decode(Subnet, item.value) for item in (await store.get(wanted)).items.values())
+async def _receiver_at(reading: Reading, sender: Port, address: str) -> Port | None:
+    """Who gets what `sender` sends to an address: who has it, or the next hop of a route to it."""
+    source = same_family(sender, address)
+    if source is None:
+        return None
+    _, way = Weighing(reading.stored(), {}).places(sender, source, address)
+    await reading.endpoints(network for network, _ in way.hops)
+    holders = Weighing(reading.stored(), {}).holders(way.hops)
+    if holders:
+        await reading.surroundings(holders)
+    return next(iter(holders), None)
+
+
+def same_family(port: Port, address: str) -> str | None:
+    """The first of the port's addresses that is of the same IP version."""
+    return next((each for each in port.ips if (":" in each) == (":" in address)), None)
 
 
 class _Tracing:
@@ -119,7 +155,6 @@ class _Tracing:
         self,
         stored: Stored,
         statuses: Mapping[str, PortStatus],
-        subnets: tuple[Subnet, ...],
         source: Port,
         target: Port | None,
         address: str,
@@ -127,78 +162,48 @@ class _Tracing:
     ) -> None:
         self._stored = stored
         self._statuses = statuses
-        self._subnets = subnets
+        self._weighing = Weighing(stored, {})
         self._source = source
         self._target = target
         self._address = address
         self._probe = probe
         self._sites: dict[str, Site] = {}
         self._passages: list[Passage] = []
+        self._notes: list[str] = []
+        self._is_delivered = False
+        self._is_answered: bool | None = None
 
     def verdict(self) -> Verdict:
-        """Look at everything that speaks against it, then send."""
+        """Look at everything that speaks against it, then send, then answer."""
         reason = self._not_ready(self._source) or self._choose_address() or self._send()
         return Verdict(
             source=self._source,
             target=self._target,
             address=self._address,
-            is_delivered=not reason,
+            is_delivered=self._is_delivered,
+            is_answered=self._is_answered,
             reason=reason,
-            notes=tuple(self._notes()),
+            notes=tuple(dict.fromkeys(self._notes)),
             passages=tuple(self._passages),
             sites=self._sites,
             stored=self._stored,
         )
+
+    def _not_ready(self, port: Port) -> str:
+        return not_ready(port, self._stored.hosts, self._statuses.get(port.id))
 
     def _site(self, host: str) -> Site:
         if host not in self._sites:
             self._sites[host] = Site(self._stored.view(host))
         return self._sites[host]
 
-    def _pass(self, what: str, packet: Packet) -> Path:
-        path = trace_path(self._site, self._source.host or "", self._source.id, packet)
-        self._passages.append(Passage(what, packet, path))
+    def _pass(self, sender: Port, what: str, packet: Packet, state: State = FIRST) -> Path:
+        path = trace_path(self._site, sender.host or "", sender.id, packet, state=state)
+        remarks = explain(path, self._site, self._stored, sender.id)
+        self._passages.append(Passage(what, packet, path, sender.id, state, remarks))
         return path
 
-    # -- what stands outside of flows
-
-    def _not_ready(self, port: Port) -> str:
-        """Why nothing can come from or to a port; "" when it is up."""
-        if port.host is None:
-            return (
-                f"port {port.name!r} is on no host: 'plait port set {port.name} --host HOST' puts it on one"
-            )
-        if port.host not in self._stored.hosts:
-            return f"host {port.host!r} of port {port.name!r} is not alive: start its agent"
-        status = self._statuses.get(keys.status(port.host, port.id))
-        if status is None or status.sequence != port.sequence:
-            return f"port {port.name!r} is not up: its host {port.host!r} has said nothing of it yet"
-        if status.state is not PortState.UP:
-            return f"port {port.name!r} is {status.state} on host {port.host!r}: {status.reason}"
-        return ""
-
-    def _is_elsewhere(self) -> bool:
-        return self._target is not None and self._target.network != self._source.network
-
-    def _isolation(self) -> str:
-        assert self._target is not None
-        pair = (self._source, self._target)
-        places = ", ".join(f"{port.name!r} is in {self._network(port.network)!r}" for port in pair)
-        return f"networks are isolated: {places}, and nothing joins them"
-
-    def _network(self, id: str) -> str:
-        network = self._stored.networks.get(id)
-        return id if network is None else network.name
-
-    def _notes(self) -> Iterator[str]:
-        target = ip_address(self._address) if self._address else None
-        if target is None or target.is_multicast or target.is_link_local or self._is_elsewhere():
-            return
-        same = [subnet.prefix for subnet in self._subnets if subnet.version == target.version]
-        if same and not any(target in checks.prefix(prefix) for prefix in same):
-            yield f"{target} lies outside {', '.join(same)}: the sender needs a route of its own there"
-
-    # -- the packets
+    # -- there
 
     def _choose_address(self) -> str:
         """The target's address, of a version that both have; a reason if there is none."""
@@ -214,62 +219,131 @@ class _Tracing:
         return ""
 
     def _send(self) -> str:
-        address, source = ip_address(self._address), self._source
-        sender = next((each for each in source.ips if ip_address(each).version == address.version), None)
-        if sender is None:
-            return f"port {source.name!r} has no IPv{address.version} address: give it one"
-        if address.is_multicast:
-            return self._send_to(multicast_mac(self._address), sender)
-        if self._is_elsewhere() and self._target is not None:
-            self._send_to(mac_number(self._target.mac), sender)
-            return self._isolation()
-        answer = self._ask(sender)
-        if answer is None:
-            return self._unanswered()
-        return "" if self._probe.kind is Kind.ARP else self._send_to(answer, sender)
+        own = same_family(self._source, self._address)
+        if own is None:
+            version = ip_address(self._address).version
+            return f"port {self._source.name!r} has no IPv{version} address: give it one"
+        if ip_address(self._address).is_multicast:
+            return self._send_to(multicast_mac(self._address), own)
+        hop, way = self._weighing.places(self._source, own, self._address)
+        if hop.reason or (hop.gateway is None and self._is_elsewhere()):
+            # Seen as a packet, too, so that it is sure that nothing gets through.
+            if self._target is not None:
+                self._send_to(mac_number(self._target.mac), own)
+            return self._no_first_hop(hop)
+        self._remark(hop, way)
+        mac = self._ask(self._source, own, hop, self._address)
+        if mac is None:
+            return self._unanswered(hop)
+        if self._probe.kind is Kind.ARP:
+            self._is_delivered = True
+            return ""
+        return self._send_to(mac, own) or self._send_back(own)
 
-    def _ask(self, sender: str) -> int | None:
-        """The MAC that the sender learns, if any."""
-        question = packets.request(self._source.mac, sender, self._address)
-        name = "neighbour solicitation" if ":" in self._address else "ARP request"
-        path = self._pass(f"{name}: who has {self._address}?", question)
+    def _is_elsewhere(self) -> bool:
+        return self._target is not None and self._target.network != self._source.network
+
+    def _no_first_hop(self, hop: FirstHop) -> str:
+        here = self._source.network
+        if any(each.network == here for each in self._stored.interfaces):
+            return hop.reason or f"{self._address} means another endpoint in network {self._network(here)!r}"
+        if self._target is None:
+            return f"no port in network {self._network(here)!r} has the address {self._address}"
+        places = ", ".join(
+            f"{port.name!r} is in {self._network(port.network)!r}" for port in (self._source, self._target)
+        )
+        return f"networks are isolated: {places}, and nothing joins them"
+
+    def _network(self, id: str) -> str:
+        return self._stored.name_of("network", id)
+
+    def _remark(self, hop: FirstHop, way: Way) -> None:
+        if hop.note:
+            self._notes.append(hop.note)
+        if len(way.hops) > 1:
+            hops = ", ".join(address for _, address in way.hops)
+            self._notes.append(
+                f"one of several next hops ({hops}), chosen by a hash: the way of one is shown"
+            )
+
+    def _ask(self, asker: Port, own: str, hop: FirstHop, address: str) -> int | None:
+        """The MAC that an endpoint learns of its first hop, if any."""
+        asked = address if hop.gateway is None else hop.gateway.address
+        question = packets.request(asker.mac, own, asked)
+        name = "neighbour solicitation" if ":" in asked else "ARP request"
+        path = self._pass(asker, f"{name}: who has {asked}?", question)
         if path.answer is None:
             return None
-        fields = path.answer.fields
-        return fields.get("arp_sha") or fields.get("nd_tll")
+        return path.answer.fields.get("arp_sha") or path.answer.fields.get("nd_tll")
 
-    def _unanswered(self) -> str:
+    def _unanswered(self, hop: FirstHop) -> str:
         if self._target is not None and self._target.id == self._source.id:
             return f"{self._address} is the sender's own address: it never leaves the endpoint"
-        if self._target is not None and (why := self._not_ready(self._target)):
-            return why
-        (loss, *_) = self._passages[-1].path.losses
+        if hop.gateway is not None:
+            return (
+                f"nobody answers for the gateway {hop.gateway.address}: {self._passages[-1].path.losses[0]}"
+            )
         if self._target is not None:
-            return str(loss)
+            return self._not_ready(self._target) or str(self._passages[-1].path.losses[0])
         return f"no port in network {self._network(self._source.network)!r} has the address {self._address}"
 
-    def _send_to(self, mac: int, sender: str) -> str:
+    def _send_to(self, mac: int, own: str) -> str:
         """Send the packet itself; a reason if it does not arrive where it should."""
-        path = self._pass(f"{self._probe.kind} {sender} to {self._address}", self._packet(mac, sender))
+        path = self._pass(
+            self._source, f"{self._probe.kind} {own} to {self._address}", self._packet(mac, own)
+        )
         wanted = None if self._target is None else self._target.id
-        if any(wanted in (None, arrival.port) for arrival in path.arrivals):
+        if path.answer is not None or any(wanted in (None, arrival.port) for arrival in path.arrivals):
+            self._is_delivered = True
             return ""
         if path.arrivals:
-            return f"it reaches {', '.join(self._port(arrival.port) for arrival in path.arrivals)} instead"
+            others = ", ".join(repr(self._stored.name_of("station", each.port)) for each in path.arrivals)
+            return f"it reaches {others} instead"
         if self._target is not None and (why := self._not_ready(self._target)):
             return why
-        return str(path.losses[-1])
+        return self._loss()
 
-    def _port(self, id: str) -> str:
-        port = self._stored.ports.get(id)
-        return repr(id if port is None else port.name)
+    def _loss(self) -> str:
+        """Where the last packet was lost: by the rule that denied it, if one did."""
+        passage = self._passages[-1]
+        denials = [f"{each.text}, on {each.host}" for each in passage.remarks if each.is_denied]
+        return denials[-1] if denials else str(passage.path.losses[-1])
 
-    def _packet(self, mac: int, sender: str) -> Packet:
-        own, probe = mac_number(self._source.mac), self._probe
+    def _packet(self, mac: int, own: str) -> Packet:
+        ends, probe = (mac_number(self._source.mac), mac, own, self._address), self._probe
         match probe.kind:
             case Kind.TCP:
-                return packets.tcp(own, mac, sender, self._address, probe.number, size_bytes=probe.size_bytes)
+                return packets.tcp(*ends, probe.number, size_bytes=probe.size_bytes)
             case Kind.UDP:
-                return packets.udp(own, mac, sender, self._address, probe.number, size_bytes=probe.size_bytes)
+                return packets.udp(*ends, probe.number, size_bytes=probe.size_bytes)
+            case Kind.SCTP:
+                return packets.sctp(*ends, probe.number, size_bytes=probe.size_bytes)
             case _:
-                return packets.echo_request(own, mac, sender, self._address, size_bytes=probe.size_bytes)
+                return packets.echo_request(*ends, size_bytes=probe.size_bytes)
+
+    # -- and back
+
+    def _send_back(self, own: str) -> str:
+        """Send what the target answers; a reason if that gets lost."""
+        sent = self._passages[-1]
+        if sent.path.answer is not None:
+            self._is_answered = True
+            return ""
+        answerer = self._target
+        if answerer is None or self._address not in answerer.ips:
+            self._notes.append("it is handed on from there; what comes back is not known")
+            return ""
+        self._is_answered = False
+        hop, way = self._weighing.places(answerer, self._address, own)
+        if hop.reason:
+            return f"its answer does not come back: {hop.reason}"
+        self._remark(hop, way)
+        mac = self._ask(answerer, self._address, hop, own)
+        if mac is None:
+            return f"its answer does not come back: {self._passages[-1].path.losses[0]}"
+        answer = packets.answer(sent.packet, mac_number(answerer.mac), mac)
+        path = self._pass(answerer, f"answer {self._address} to {own}", answer, ANSWER)
+        if any(arrival.port == self._source.id for arrival in path.arrivals):
+            self._is_answered = True
+            return ""
+        return f"its answer does not come back: {self._loss() if path.losses else 'it reaches another port'}"

@@ -97,7 +97,7 @@ class Topology:
         for interface in sorted(interfaces, key=lambda each: each.id):
             self._of_router.setdefault(interface.router, []).append(interface)
             self._of_network.setdefault(interface.network, []).append(interface)
-        said = {(peering.router, peering.peer) for peering in peerings}
+        self._said = said = {(peering.router, peering.peer) for peering in peerings}
         self._peers: dict[str, list[str]] = {}
         for router, peer in sorted(said):
             if (peer, router) in said:
@@ -111,6 +111,10 @@ class Topology:
     def peers(self, router: str) -> tuple[str, ...]:
         """The routers that it is joined to: both sides say so."""
         return tuple(self._peers.get(router, ()))
+
+    def one_sided(self) -> Iterator[tuple[str, str]]:
+        """(who wants it, whom with): routers that are not joined, because only one of them says so."""
+        return ((one, other) for one, other in self._said if (other, one) not in self._said)
 
     def interfaces(self, router: str) -> tuple[RouterInterface, ...]:
         """The router's own."""
