@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from tests.lab.assigning import asked
 from tests.lab.conftest import lab_name
 
 from plait.agent.api import CallFailed
@@ -12,6 +13,7 @@ from plait.lab.lab import Lab
 from plait.lab.pinger import Pinger
 from plait.lab.streams import TcpStream
 from plait.lab.waiting import wait_until
+from plait.wire.dhcp import Kind
 
 LEASE_TTL_S = 2
 OPTIONS = {"lease_ttl_s": LEASE_TTL_S, "reach_grace_s": 3 * LEASE_TTL_S}
@@ -48,6 +50,7 @@ def test_a_minute_without_the_store_loses_no_packet_through_restarts_of_an_agent
     three.configure(three.plug)
     wait_until(lambda: three.ping(one.v4, count=1).lost == 0, "the container is plugged in again")
     assert all(one.ping(address).lost == 0 for address in three.addresses)
+    assert all(asked(end, Kind.DISCOVER) is not None for end in (one, two, three))
 
     while time.monotonic() < began + OUTAGE_S:
         assert pings.wait_answered(500)

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from plait.net.openflow import EVENTS_MAX, EventsLost, OpenFlowConnection, SwitchRefused, SwitchUnavailable
+from plait.net.openflow import (
+    EVENTS_MAX,
+    PACKETS_MAX,
+    EventsLost,
+    OpenFlowConnection,
+    SwitchRefused,
+    SwitchUnavailable,
+)
 from plait.wire.openflow.actions import apply, controller, group, load, output, resubmit
 from plait.wire.openflow.framing import Framer, MessageType, frame
 from plait.wire.openflow.messages import ForeignGroupChange, Hello
@@ -270,6 +277,22 @@ async def test_a_packet_comes_with_userdata_and_goes_on_when_it_is_resumed(bridg
     resumed = await next_event(switch)
     assert resumed.userdata == b"resumed"
     assert {"in_port": 4, "reg0": 7, "reg1": 5}.items() <= decode_match(resumed.metadata).items()
+
+
+async def test_packets_that_nobody_reads_are_lost_and_no_events_with_them(bridge: Bridge) -> None:
+    switch = await bridge.connect()
+    await switch.monitor()
+    other = await bridge.connect()
+    assert await switch.commit([flow(1, apply(controller(userdata=b"why")))]) == []
+    for _ in range(PACKETS_MAX + 500):
+        await switch.packet_out(FRAME, resubmit(0), in_port=4)
+    await switch.barrier()
+    assert await other.commit([flow(1, eth_type=0x0800, ipv4_dst=1)]) == []
+    await switch.barrier()
+
+    events = [await next_event(switch) for _ in range(PACKETS_MAX + 1)]
+    assert all(isinstance(event, PacketIn) for event in events[:-1])
+    assert isinstance(events[-1], ForeignFlowChange)
 
 
 async def test_events_that_nobody_reads_are_counted_not_kept(bridge: Bridge) -> None:

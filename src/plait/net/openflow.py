@@ -45,6 +45,9 @@ FLOWS_AT_ONCE: Final = 2000
 EVENTS_MAX: Final = 10_000
 """How many events wait for a slow reader before further ones are dropped, and counted."""
 
+PACKETS_MAX: Final = 1000
+"""How many packets wait beside them; further ones are lost, as on a wire, and nothing has to be compared."""
+
 
 class SwitchUnavailable(Exception):
     """There is no connection to the switch at `target`, or there is none any more; `reason` says why."""
@@ -221,6 +224,7 @@ class _Link(asyncio.Protocol):
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._queue: deque[SwitchEvent | EventsLost] = deque()
         self._n_dropped = 0
+        self._n_packets = 0
         self._reader: asyncio.Future[None] | None = None
         self._lost_reason: str | None = None
         self._is_writable = asyncio.Event()
@@ -273,7 +277,9 @@ class _Link(asyncio.Protocol):
     async def next_event(self) -> SwitchEvent | EventsLost | None:
         while True:
             if self._queue:
-                return self._queue.popleft()
+                event = self._queue.popleft()
+                self._n_packets -= isinstance(event, PacketIn)
+                return event
             if self._n_dropped:
                 count, self._n_dropped = self._n_dropped, 0
                 return EventsLost(count)
@@ -360,7 +366,11 @@ class _Link(asyncio.Protocol):
             self._transport.close()
 
     def _enqueue(self, event: SwitchEvent) -> None:
-        if len(self._queue) >= EVENTS_MAX:
+        if isinstance(event, PacketIn):
+            if self._n_packets >= PACKETS_MAX:
+                return
+            self._n_packets += 1
+        elif len(self._queue) - self._n_packets >= EVENTS_MAX:
             self._n_dropped += 1
             return
         self._queue.append(event)
