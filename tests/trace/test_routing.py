@@ -15,7 +15,7 @@ from plait.flows.punt import Punt
 from plait.flows.trace import Answered, Delivered, Punted, Sent, Switch, Trace
 from plait.model.entities import Endpoint, Transport
 from plait.model.facets import Change
-from plait.model.routers import Peering, Router, StaticRoute
+from plait.model.routers import Peering, Router, RouterInterface, StaticRoute
 from plait.wire.openflow import parsed
 from plait.wire.openflow.decode import decode_instructions
 
@@ -139,6 +139,29 @@ def test_every_address_of_the_router_and_of_joined_ones_answers_pings(network: s
     assert answer.get("icmpv4_type", 0) == 0
     assert answer.get("icmpv6_type", 129) == 129
     assert answer["nw_ttl"] == 64
+
+
+@both
+def test_another_router_on_a_subnet_answers_too(version: int) -> None:
+    asked, prefix = ("10.2.0.2", "10.2.0.0/24") if version == V4 else ("fd00:2::2", "fd00:2::/64")
+    second = RouterInterface(
+        router="r4",
+        network="db",
+        subnet=f"db{version}",
+        prefix=prefix,
+        address=asked,
+        mac="02:99:00:00:77:77",
+    )
+    assert reason_of(send(A, ping(A, asked))) is Punt.NO_HOST
+    with_second = switch(
+        compiled(
+            Change(Router, "r4", Router(id="r4", name="r4", vni=1004)),
+            Change(RouterInterface, second.id, second),
+        )
+    )
+    for source in (A, B, F):
+        (end,) = send(source, ping(source, asked), with_second).ends
+        assert isinstance(end, Answered)
 
 
 def test_the_link_local_address_of_an_interface_answers_on_its_own_network_only() -> None:

@@ -1,6 +1,6 @@
 """A router's routes: on the sender's host a packet is routed once, to the network where it ends.
 
-to an own address --> LOCAL
+to an address of its own, or of another router on a subnet that it reaches --> LOCAL
 a subnet          --> its network, by the interface there; the next hop is whom the packet is for
 a static route    --> its next hop, an endpoint of a subnet of the router's
 several next hops --> a LINK by a hash of the connection; NEXT_HOP says where that leads
@@ -47,8 +47,11 @@ def router(lens: Lens, id: str) -> Iterator[Flow]:
     of_router = ROUTER.is_(router.vni)
     largest_bytes = 0
     for interface in lens.answers_for(id):
-        own = match(**of_router, **prefix_match(interface.address, "dst"))
-        yield flow(Table.ROUTE, OWN_ADDRESS_PRIORITY, own, _TO_LOCAL)
+        # Another router on the subnet has no station either that it could be sent to.
+        others = lens.interfaces_on(interface.network)
+        for address in (each.address for each in others if each.subnet == interface.subnet):
+            own = match(**of_router, **prefix_match(address, "dst"))
+            yield flow(Table.ROUTE, OWN_ADDRESS_PRIORITY, own, _TO_LOCAL)
         network = lens.network(interface.network) if interface.router == id else None
         if network is not None:
             largest_bytes = max(largest_bytes, lens.mtu_bytes(network) or 0)
