@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,20 @@ class OpenVSwitch:
 @pytest.fixture(scope="session")
 def ovs() -> Iterator[OpenVSwitch]:
     """One Open vSwitch for all tests of the run; each takes a `bridge()` of its own."""
+    with running() as switch:
+        yield switch
+
+
+@pytest.fixture(scope="module")
+def ovs_of_hosts() -> Iterator[dict[str, OpenVSwitch]]:
+    """Three of them, as many hosts have."""
+    with ExitStack() as switches:
+        yield {host: switches.enter_context(running()) for host in ("h1", "h2", "h3")}
+
+
+@contextmanager
+def running() -> Iterator[OpenVSwitch]:
+    """An Open vSwitch in a folder of its own; skips the test where there can be none."""
     for program in ("ovs-vswitchd", "ovsdb-server", "unshare"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed: apt-get install openvswitch-switch util-linux")

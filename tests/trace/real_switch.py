@@ -12,6 +12,7 @@ from plait.compile import Compiler
 from plait.flows.agreement import SwitchStep, steps_of
 from plait.flows.connection import FIRST, State, state_text
 from plait.flows.flow import Flow, Group
+from plait.model.entities import Transport
 from plait.net.appctl import appctl
 from plait.net.openflow import OpenFlowConnection
 from plait.reconcile.switch import Mod, PutFlow, PutGroup
@@ -45,31 +46,46 @@ class OpenVSwitch(Protocol):
 class RealTrace(msgspec.Struct, frozen=True):
     """`steps` are (table, priority, cookie); where a packet's size is checked, both ways one after the other.
 
-    `ends` are ("port", ofport), ("tunnel", vtep, key), ("answer",), ("controller",); `final` are fields.
+    `ends` are ("port", ofport), ("tunnel", vtep, key), ("answer",), ("controller",); `final` are fields as
+    the last flow that was met saw them, `rewritten` those that the datapath changes in the packet.
     """
 
     steps: tuple[SwitchStep, ...]
     ends: tuple[tuple[object, ...], ...]
     final: dict[str, str]
+    rewritten: dict[str, int]
 
 
 class RealSwitch:
-    """A bridge with ports 1 to 6 and a tunnel port of each kind; another one has the underlay's addresses."""
+    """A bridge with ports from 1 on and a tunnel port of each kind; another one has the underlay's addresses.
 
-    def __init__(self, ovs: OpenVSwitch, name: str) -> None:
+    `host` is the one whose addresses these are; `name` is what the ports' names begin with.
+    """
+
+    def __init__(
+        self,
+        ovs: OpenVSwitch,
+        name: str,
+        *,
+        host: str = "h1",
+        ports: int = 6,
+        tunnels: Mapping[Transport, int] = TUNNELS,
+    ) -> None:
         self._ovs = ovs
         self.bridge, self._underlay = ovs.bridge(), ovs.bridge()
-        for number in range(1, 7):
+        for number in range(1, ports + 1):
             self._add_port(self.bridge, f"{name}{number}", number, "type=internal")
-        for transport, number in TUNNELS.items():
+        for transport, number in tunnels.items():
             options = [f"type={transport.value}", "options:remote_ip=flow", "options:key=flow"]
             self._add_port(self.bridge, f"{name}{transport.value}", number, *options)
         self._add_port(self._underlay, f"{name}wire", 1, "type=internal")
         ovs.ofctl("add-flow", self._underlay, "actions=output:1")
-        ovs.in_namespace("ip", "address", "add", f"{VTEPS['h1']}/24", "dev", self._underlay)
-        ovs.in_namespace("ip", "address", "add", "fd01::1/64", "dev", self._underlay, "nodad")
+        number = host.removeprefix("h")
+        for address in (f"172.16.0.{number}/24", f"fd01::{number}/64"):
+            nodad = ["nodad"] if ":" in address else []
+            ovs.in_namespace("ip", "address", "add", address, "dev", self._underlay, *nodad)
         ovs.in_namespace("ip", "link", "set", self._underlay, "up")
-        for vtep in VTEPS.values():
+        for vtep in (each for name, each in VTEPS.items() if name != host):
             ovs.appctl("tnl/neigh/set", self._underlay, vtep, "02:ee:00:00:00:02")
         shown = ovs.appctl("dpif/show")
         of_bridge = shown.partition(f"  {self.bridge}:")[2].split("\n  br")[0]
@@ -114,16 +130,14 @@ class RealSwitch:
         saying = ("--ct-next", state_text(state)) * TRACKERS_MAX
         text = await appctl(str(self._ovs.rundir), "ofproto/trace", self.bridge, flow, *saying)
         in_port = int(re.findall(r"in_port=(\d+)", flow)[0])
-        ends = [
-            end
-            for actions in re.findall(r"^Datapath actions: (.*)$", text, re.MULTILINE)
-            for end in self._ends(actions, in_port, size_bytes)
-        ]
+        datapath = re.findall(r"^Datapath actions: (.*)$", text, re.MULTILINE)
+        ends = [end for actions in datapath for end in self._ends(actions, in_port, size_bytes)]
         final = re.findall(r"^Final flow: (.*)$", text, re.MULTILINE)[-1]
         return RealTrace(
             steps_of(text),
             tuple(ends),
             dict(part.split("=", 1) for part in final.split(",") if "=" in part),
+            dict(_rewritten("".join(datapath))),
         )
 
     def _ends(self, actions: str, in_port: int, size_bytes: int) -> Iterator[tuple[object, ...]]:
@@ -146,6 +160,16 @@ class RealSwitch:
                 limit, larger, fitting = _split(inner)
                 branch = larger if size_bytes > int(limit.removeprefix("size=")) else fitting
                 yield from self._ends(branch.partition("(")[2].removesuffix(")"), in_port, size_bytes)
+
+
+def _rewritten(actions: str) -> Iterator[tuple[str, int]]:
+    """What becomes of MACs and of the TTL, in order."""
+    for header, fields in re.findall(r"set\((eth|ipv4|ipv6)\(([^)]*)\)\)", actions):
+        for name, _, value in (field.partition("=") for field in fields.split(",")):
+            if header == "eth":
+                yield f"eth_{name}", int(value.replace(":", ""), 16)
+            elif name in ("ttl", "hlimit"):
+                yield "nw_ttl", int(value)
 
 
 def _split(actions: str) -> list[str]:
