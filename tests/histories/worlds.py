@@ -5,8 +5,18 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from hypothesis import strategies as st
 
-from plait.model.entities import Endpoint, FixedAddress, LiveHost, Network, Port, Transport
-from plait.model.facets import Attachment, Change, Facet, Number, Subscription, Tunnels
+from plait.model.entities import (
+    AddressPair,
+    Endpoint,
+    FixedAddress,
+    Ipv6Mode,
+    LiveHost,
+    Network,
+    Port,
+    Subnet,
+    Transport,
+)
+from plait.model.facets import Attachment, Change, Claim, Facet, Number, Subscription, Tunnels
 from plait.model.policy import AddressEntry, Group, Rule
 from plait.model.routers import Peering, Router, RouterInterface, StaticRoute
 from plait.model.view import MULTICAST
@@ -24,6 +34,15 @@ PREFIXES = {"s1": "10.0.0.0/24", "s2": "10.0.1.0/24", "s3": "fd00::/64", "s4": "
 _macs = st.sampled_from(["02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"])
 _ips = st.lists(st.sampled_from(["10.0.0.1", "10.0.0.2", "fd00::1", "fd00::2"]), max_size=2).map(tuple)
 _multicast = st.lists(st.sampled_from(["239.1.1.1", "239.1.1.2", "ff05::1"]), max_size=2).map(tuple)
+_claims = st.lists(st.sampled_from(["10.0.0.1", "10.0.0.9", "fd00::9"]), max_size=2, unique=True).map(tuple)
+_pairs = st.lists(
+    st.builds(
+        AddressPair,
+        st.sampled_from(["10.0.0.9/32", "10.0.0.0/30", "fd00::9/128", "fd00::/120"]),
+        st.sampled_from([None, "02:00:00:00:00:02", "00:00:5e:00:01:01"]),
+    ),
+    max_size=2,
+).map(tuple)
 _transports = st.sampled_from(tuple(Transport))
 _networks = st.sampled_from(NETWORKS)
 _ports = st.sampled_from(PORTS)
@@ -49,7 +68,7 @@ def _change(draw: st.DrawFn) -> Change:
             [Port, Attachment, Endpoint] * 2
             + [Router, RouterInterface, Peering]
             + [Group, Rule, Rule, AddressEntry, Number]
-            + [Subscription, Network, LiveHost, Tunnels, Number]
+            + [Subscription, Claim, Subnet, Network, LiveHost, Tunnels, Number]
         )
     )
     id, value = draw(_VALUES[facet])
@@ -70,6 +89,7 @@ def _port(draw: st.DrawFn) -> tuple[str, Port | None]:
         security=draw(st.booleans()),
         multicast=draw(_multicast),
         groups=draw(policies.groups_of_port),
+        address_pairs=draw(_pairs),
     )
     return id, draw(_maybe(st.just(port)))
 
@@ -84,6 +104,26 @@ def _attachment(draw: st.DrawFn) -> tuple[str, Attachment | None]:
 def _subscription(draw: st.DrawFn) -> tuple[str, Subscription | None]:
     id = draw(_ports)
     return id, draw(_maybe(_multicast.map(lambda groups: Subscription(id, groups))))
+
+
+@st.composite
+def _claim(draw: st.DrawFn) -> tuple[str, Claim | None]:
+    id = draw(_ports)
+    return id, draw(_maybe(_claims.map(lambda ips: Claim(id, ips))))
+
+
+@st.composite
+def _subnet(draw: st.DrawFn) -> tuple[str, Subnet | None]:
+    id = draw(st.sampled_from(tuple(PREFIXES)))
+    subnet = Subnet(
+        id=id,
+        name=id,
+        network=draw(_networks),
+        prefix=PREFIXES[id],
+        dhcp=draw(st.booleans()),
+        ipv6_mode=draw(st.sampled_from(tuple(Ipv6Mode))),
+    )
+    return id, draw(_maybe(st.just(subnet)))
 
 
 @st.composite
@@ -189,6 +229,8 @@ _VALUES: dict[type[Facet], st.SearchStrategy[tuple[str, Facet | None]]] = {
     Port: _port(),
     Attachment: _attachment(),
     Subscription: _subscription(),
+    Claim: _claim(),
+    Subnet: _subnet(),
     Endpoint: _endpoint(),
     Network: _network(),
     LiveHost: _host(),
@@ -231,8 +273,12 @@ def full_world() -> list[Change]:
             host=ME,
             multicast=("239.1.1.1",),
             groups=("g1", "g2") if id == "p1" else (),
+            address_pairs=(AddressPair("10.0.0.9/32"), AddressPair("fd00::9/128")),
         )
         changes += [Change(Port, id, port), Change(Attachment, id, Attachment(id, number))]
+    changes.append(Change(Claim, "p1", Claim("p1", ("10.0.0.9", "fd00::9"))))
+    for id, network in (("s1", "n1"), ("s3", "n1"), ("s2", "n2"), ("s4", "n2")):
+        changes.append(Change(Subnet, id, Subnet(id=id, name=id, network=network, prefix=PREFIXES[id])))
     for number, (id, network, host) in enumerate((("p3", "n1", "h2"), ("p4", "n2", "h3")), 3):
         endpoint = Endpoint(
             network=network,
