@@ -7,8 +7,9 @@ from msgspec import UNSET
 
 from plait.cli import output
 from plait.cli.complete import names_of
+from plait.cli.counters import COUNTED_COLUMNS, counted, counters_option
 from plait.cli.rows import RULE_COLUMNS, Row, group_row, rule_rows
-from plait.cli.session import Session, shared_options
+from plait.cli.session import Session, shared_options, socket_option
 from plait.intent import Intent
 from plait.intent.errors import some
 from plait.model.policy import Action
@@ -56,15 +57,19 @@ def list_(session: Session) -> None:
 
 @group.command()
 @shared_options
+@socket_option
+@counters_option
 @click.argument("group", shell_complete=names_of("group"))
 @click.pass_obj
-def show(session: Session, group: str) -> None:
+def show(session: Session, group: str, counters: bool) -> None:
     """Show one group, its members and its rules."""
 
     async def work(intent: Intent) -> Row:
         found = await intent.groups.get(group)
         members = await intent.groups.members(found.id)
         rules = await rule_rows(intent, await intent.rules.list(found.id))
+        if counters:
+            rules = await counted(session, rules)
         return {**group_row(found), "members": sorted(members.values()), "rules": rules}
 
     row = session.run(work)
@@ -75,7 +80,7 @@ def show(session: Session, group: str) -> None:
     output.show({**shown, "members": some("port", row["members"], shown=20)}, as_json=False)
     if row["rules"]:
         click.echo("\nrules")
-        output.listing(row["rules"], RULE_COLUMNS, as_json=False)
+        output.listing(row["rules"], COUNTED_COLUMNS if counters else RULE_COLUMNS, as_json=False)
 
 
 @group.command(name="set")

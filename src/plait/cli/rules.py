@@ -4,8 +4,9 @@ import click
 
 from plait.cli import output
 from plait.cli.complete import names_of
+from plait.cli.counters import COUNTED_COLUMNS, counted, counters_option
 from plait.cli.rows import RULE_COLUMNS, Row, rule_rows
-from plait.cli.session import Session, shared_options
+from plait.cli.session import Session, shared_options, socket_option
 from plait.intent import Intent
 from plait.model.policy import Action, Direction, Protocol
 
@@ -112,14 +113,20 @@ def remove(session: Session, group: str, rules: tuple[str, ...]) -> None:
 
 @rule.command(name="list")
 @shared_options
+@socket_option
+@counters_option
 @click.argument("group", required=False, shell_complete=names_of("group"))
 @click.pass_obj
-def list_(session: Session, group: str | None) -> None:
+def list_(session: Session, group: str | None, counters: bool) -> None:
     """List the rules of a group, or of all: what decides first stands first."""
 
     async def work(intent: Intent) -> list[Row]:
         groups = [each.id for each in await intent.groups.list()] if group is None else [group]
-        return await rule_rows(intent, [rule for each in groups for rule in await intent.rules.list(each)])
+        rules = [rule for each in groups for rule in await intent.rules.list(each)]
+        rows = await rule_rows(intent, rules)
+        return await counted(session, rows) if counters else rows
 
-    columns = RULE_COLUMNS if group is not None else ("group", *RULE_COLUMNS)
+    columns = COUNTED_COLUMNS if counters else RULE_COLUMNS
+    if group is None:
+        columns = ("group", *columns)
     output.listing(session.run(work), columns, as_json=session.is_json)

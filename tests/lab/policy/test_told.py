@@ -10,6 +10,7 @@ from tests.lab.policy.conftest import MakeGroup, MakeRule
 from tests.lab.policy.probes import PATIENCE_S, address_of, tcp, udp
 
 from plait.lab import netns
+from plait.lab.host import plait_command
 from plait.lab.lab import Lab
 from plait.lab.waiting import wait_until
 from plait.model.policy import Action, Direction, Protocol, Rule
@@ -101,3 +102,19 @@ def test_a_sender_is_told_that_nobody_listens_through_both_policies(
         there.send(b"anybody?")
         with pytest.raises(ConnectionRefusedError):
             there.recv(100)
+
+
+def test_counters_are_shown_beside_rules(
+    lab: Lab, network: MakeNetwork, group: MakeGroup, endpoint: MakeEndpoint, rule: MakeRule
+) -> None:
+    of, guarded = network(), group()
+    server, client = endpoint(of, "h1", groups=(guarded.id,)), endpoint(of, "h2")
+    echo = rule(guarded, Direction.INGRESS, name="echo", protocol=Protocol.ICMP)
+    assert client.ping(server.v4, count=5).received == 5
+    wait_until(lambda: counted(lab, echo) == 10, "requests and answers are counted")
+    host = lab.host("h1")
+    listed = json.loads(host.run(plait_command(), "rule", "list", guarded.name, "--counters", "-o", "json"))
+    shown = json.loads(host.run(plait_command(), "group", "show", guarded.name, "--counters", "-o", "json"))
+    assert [(row["name"], row["packets"]) for row in listed] == [("echo", 10)]
+    assert shown["rules"] == listed
+    assert "PACKETS" in host.run(plait_command(), "rule", "list", guarded.name, "--counters")
