@@ -67,12 +67,10 @@ def test_nonsense_for_the_gateway_harms_nobody(lab: Lab, routed: Routed, securit
     wait_until(lambda: answered_and_refused(lab) > handled, "some of it came to the agent")
     assert beside.ping(far.v4, count=50, interval_s=0.005).lost == 0
     assert beside.ping(far.v6, count=50, interval_s=0.005).lost == 0
-    for version in VERSIONS:
-        gateway = gateways(1)[VERSIONS.index(version)]
+    for gateway, target in zip(gateways(1), (far.v4, far.v6), strict=True):
         # Once the meter lets packets pass again, it tells whoever asks properly.
         wait_until(
-            lambda gateway=gateway, target=address(far, version): gateway in traced(beside, target),
-            "the gateway speaks",
+            lambda gateway=gateway, target=target: gateway in traced(beside, target), "the gateway speaks"
         )
     assert host.agent is not None
     assert host.agent.id == agent.id

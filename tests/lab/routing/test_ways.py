@@ -1,7 +1,7 @@
 """Ways beyond one router: next hops, several of them, joined routers, and what must stay apart."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -147,18 +147,15 @@ def test_projects_meet_only_while_both_want_it(routed: Routed) -> None:
     far = routed.endpoint(routed.network(2, theirs, transport=Transport.GENEVE, project="theirs"), "h2")
     beside = routed.endpoint(routed.network(3, theirs, project="theirs"), "h1")
     wait_reaches(far, beside.v4, beside.v6)
-    for one, others in ((mine, (far, beside)), (far, (mine,))):
-        for other in others:
-            assert not one.reaches(other.v4)
-            assert not one.reaches(other.v6)
+    pairs = ((mine, far), (far, mine), (mine, beside), (beside, mine))
+    assert_no_route(pairs)
     routed.peer(ours, theirs)
     wait_until(lambda: routed.lab.differences() == {}, "agents agree with their switches")
-    assert not mine.reaches(far.v4)
-    assert not far.reaches(mine.v6)
+    assert_no_route(pairs)
     routed.peer(theirs, ours)
     wait_reaches(mine, far.v4, far.v6, beside.v4, beside.v6)
     wait_reaches(far, mine.v4, mine.v6)
-    for one, other in ((mine, far), (far, mine), (mine, beside), (beside, mine)):
+    for one, other in pairs:
         for version in VERSIONS:
             assert one.ping(address(other, version), count=20, interval_s=0.005).lost == 0
             said = one.exec("traceroute", "-n", "-q", "1", "-m", "5", address(other, version))
@@ -166,7 +163,16 @@ def test_projects_meet_only_while_both_want_it(routed: Routed) -> None:
     routed.part(ours, theirs)
     wait_loses(mine, far.v4, far.v6, beside.v4, beside.v6)
     wait_loses(far, mine.v4, mine.v6)
+    assert_no_route(pairs)
     assert far.ping(beside.v4).lost == 0
+
+
+def assert_no_route(pairs: Iterable[tuple[Endpoint, Endpoint]]) -> None:
+    """Not even one way: the sender's gateway says that it knows none."""
+    for one, other in pairs:
+        for target in other.v4, other.v6:
+            with pytest.raises(CommandError, match=r"Net Unreachable|unreachable: No route"):
+                one.exec("ping", "-c", "1", "-W", "2", target)
 
 
 def test_what_is_behind_a_joined_router_takes_a_route_on_both_sides(routed: Routed) -> None:
@@ -178,8 +184,7 @@ def test_what_is_behind_a_joined_router_takes_a_route_on_both_sides(routed: Rout
         routed.peer(one, other)
     wait_reaches(here, between.v4, between.v6)
     wait_reaches(there, between.v4, between.v6)
-    assert not here.reaches(there.v4)
-    assert not here.reaches(there.v6)
+    assert_no_route([(here, there), (there, here)])
     for destination in ("10.3.0.0/24", "fd00:3::/64"):
         routed.route(first, destination, via=middle)
     for destination in ("10.1.0.0/24", "fd00:1::/64"):
