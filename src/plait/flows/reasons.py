@@ -25,6 +25,10 @@ _OF_PUNT: dict[int, str] = {
     Punt.NO_ROUTE: "the router has no route to it; the sender is told so by ICMP",
     Punt.NO_HOST: "no endpoint has the address, or the next hop's; the sender is told so by ICMP",
     Punt.NO_PORT: "nobody listens there at the router; the sender is told so by ICMP",
+    Punt.DHCP: "it asks for an address; its host answers, if it comes from the port's own MAC",
+    Punt.DHCPV6: "it asks for an address or options; its host answers, if it comes from the port's own MAC",
+    Punt.ROUTER_SOLICITATION: "it asks who is a router; its host answers",
+    Punt.CLAIM: "it says that an address of its pairs is its own from now on: its host takes note",
     Punt.MEMBERSHIP: "it says which multicast groups the endpoint wants: its host takes note",
 }
 
