@@ -43,13 +43,27 @@ class Connection(msgspec.Struct, frozen=True, order=True):
 
 
 class _End(msgspec.Struct, frozen=True):
-    """One side of a pair. `port` is set if it is a port; then its group need not stand yet."""
+    """One side of a pair. `port` is set if it is a port; then its group need not stand yet.
+
+    `defaults` are the groups that say what happens to it where no rule decides: of a port all that it is in.
+    """
 
     label: str
     group: Group
     group_at: Revision
+    defaults: tuple[Group, ...]
     port: Port | None = None
     port_at: Revision = ABSENT
+
+    @property
+    def lets_in(self) -> bool:
+        """Whether it lets in everybody by default."""
+        return all(group.ingress is Action.ALLOW for group in self.defaults)
+
+    @property
+    def lets_out(self) -> bool:
+        """Whether it lets everything out by default."""
+        return all(group.egress is Action.ALLOW for group in self.defaults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +177,7 @@ class Connections:
             group, revision = await names.resolve(self.store, Group, self.project, ref)
         except NotFound:
             return None
-        return _End(group.name, group, revision)
+        return _End(group.name, group, revision, (group,))
 
     async def _port(self, ref: str) -> _End | None:
         try:
@@ -171,8 +185,10 @@ class Connections:
         except NotFound:
             return None
         group = personal.group_of(port)
-        item = (await self.store.get([keys.group(group.id)])).items.get(keys.group(group.id))
-        return _End(port.name, group, ABSENT if item is None else item.revision, port, revision)
+        found = (await self.store.get([keys.group(id) for id in {group.id, *port.groups}])).items
+        at = found[keys.group(group.id)].revision if keys.group(group.id) in found else ABSENT
+        defaults = tuple(decode(Group, item.value) for item in found.values())
+        return _End(port.name, group, at, defaults, port, revision)
 
 
 def pair_policy(rule: Rule) -> Pair | None:
@@ -216,7 +232,7 @@ def _rule(end: _End, other: _End, policy: Pair, direction: Direction, *, by_id: 
 
 def _connected(possible: Mapping[str, Rule], ends: tuple[_End, _End]) -> set[str]:
     """The rules that let both ends reach each other."""
-    silent = {end.group.id for end in ends if end.group.egress is Action.DENY}
+    silent = {end.group.id for end in ends if not end.lets_out}
     return {
         key
         for key, rule in possible.items()
@@ -228,7 +244,7 @@ def _cut(possible: Mapping[str, Rule], ends: tuple[_End, _End], found: Mapping[s
     """The rules that cut both ends off from each other: none, where it is enough to connect them no more."""
     cuts = set(_of(possible, Action.DENY))
     was_connected = any(key in found for key in _of(possible, Action.ALLOW))
-    if was_connected and all(end.group.ingress is Action.DENY for end in ends):
+    if was_connected and not any(end.lets_in for end in ends):
         return set()
     return cuts
 

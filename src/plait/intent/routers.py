@@ -141,8 +141,8 @@ class Routers:
                     f"router {name!r} has {some('route', through)} through router {router.name!r}",
                     "these have to be removed first",
                 )
-        stand = [KeyAt(keys.router(other.router.id), other.revision) for other in others]
-        return [other.router.id for other in others], [PrefixUnchanged(prefix, asked.revision), *stand]
+        # No more routes can come: for these the router would have to agree to be joined.
+        return [other.router.id for other in others], [PrefixUnchanged(prefix, asked.revision)]
 
 
 _WAY_OUT = "remove these first, or all at once with --force"

@@ -108,6 +108,21 @@ async def test_ports_take_part_by_groups_of_their_own_that_come_and_go(
     }
 
 
+async def test_a_port_in_a_group_that_lets_nobody_in_is_as_before_after_it_was_connected(
+    intent: Intent, store: MemoryStore, groups
+) -> None:
+    await intent.groups.set("web", egress=Action.DENY)
+    await intent.members.add("web", ["p", "q"])
+    before = {key: item.value for key, item in (await store.snapshot("")).items.items()}
+    await intent.connections.connect("p", "db")
+    assert {rule.name for rule in await intent.rules.of_port("p")} == {"connect:db", "connect:db:out"}
+    await intent.connections.connect("p", "q")
+    await intent.connections.disconnect("db", "p")
+    assert (await intent.ports.get("p")).groups[-1].startswith("port-")
+    await intent.connections.disconnect("q", "p")
+    assert {key: item.value for key, item in (await store.snapshot("")).items.items()} == before
+
+
 async def test_a_port_with_many_pairs_goes_with_all_of_them(intent: Intent, store, groups) -> None:
     for number in range(40):
         await intent.ports.create(PortSpec(network="n", name=f"x{number}"))
