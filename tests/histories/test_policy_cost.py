@@ -17,12 +17,13 @@ RULES = 200
 
 
 class Agent:
-    """A view and a compiler that are kept current, numbers included."""
+    """A view and a compiler that are kept current, numbers included; `compiled` owners the last time."""
 
     def __init__(self, facets: Iterable[Facet]) -> None:
         self.view = View(ME)
         self.compiler = Compiler(self.view)
         self.compiler.update_all()
+        self.compiled = 0
         self.hear(facets)
 
     def hear(self, facets: Iterable[Facet], gone: Iterable[Facet] = ()) -> set[bytes]:
@@ -31,6 +32,7 @@ class Agent:
         changes += [Change(type(each), id_of(each), None) for each in gone]
         dirty = self.view.apply(changes)
         dirty |= self.view.apply(renumber(self.view, dirty))
+        self.compiled = len(self.compiler.affected(dirty))
         return self.compiler.update(dirty).flows
 
 
@@ -87,6 +89,7 @@ def test_a_member_more_or_less_costs_two_flows_an_address_and_its_way(large: Age
     one = member(MEMBERS)
     way = 1 + 2 + 1  # L2; ARP and ND for its address and link-local address
     assert len(large.hear([one])) == 2 * len(one.ips) + way
+    assert large.compiled == 1
     assert len(large.hear([], gone=[one])) == 2 * len(one.ips) + way
 
 
@@ -98,6 +101,7 @@ def test_a_rule_more_or_less_touches_flows_of_that_rule_alone(large: Agent) -> N
     one = rule(RULES, remote_group="web")
     # What leads to the set and what decides: onward and back, for two families.
     assert len(large.hear([one])) == 2 * 2 * 2
+    assert large.compiled == 1 + 2
     assert len(large.hear([], gone=[one])) == 2 * 2 * 2
 
 

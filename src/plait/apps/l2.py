@@ -36,6 +36,7 @@ def station(lens: Lens, id: str) -> Iterator[Flow]:
         way = instructions(apply(OUT_PORT.set(station.ofport)), _TO_DELIVER)
         yield flow(Table.L2, 100, match(**destination), way)
     elif filter is not None:
+        # Above the way of a port that is not filtered, which may stand for a moment beside it.
         way = apply(way_into(station.ofport, filter))
         for eth_type in ADMITTED_ETH_TYPES:
-            yield flow(Table.L2, 100, match(**destination, eth_type=eth_type), way)
+            yield flow(Table.L2, 110, match(**destination, eth_type=eth_type), way)

@@ -169,10 +169,8 @@ class Lens:
 
     def uses(self, remote: str) -> tuple[tuple[int, int], ...]:
         """(rank, conjunction id) for each rank at which rules refer to a group or address group, sorted."""
-        self.reads.add(Key("uses", remote))
-        rules = self._view.members("uses", remote).values()
-        ranks = sorted({rule.rank for rule in rules if isinstance(rule, Rule)})
-        numbers = ((rank, self.conjunction(remote, rank)) for rank in ranks)
+        self.reads.add(Key("ranks", remote))
+        numbers = ((rank, self.conjunction(remote, rank)) for rank in sorted(self._view.ranks(remote)))
         return tuple((rank, number) for rank, number in numbers if number is not None)
 
     def conjunction(self, remote: str, rank: int) -> int | None:

@@ -94,12 +94,14 @@ class View:
         before = facets.get(change.id)
         if before == change.value:
             return False
+        ranks = {remote: self.ranks(remote) for remote in _remotes(before, change.value)}
         if change.value is None:
             del facets[change.id]
         else:
             facets[change.id] = change.value
         if (sets_of := SETS_OF.get(change.facet)) is not None:
             self._indexes.move(change.id, before, change.value, sets_of, dirty)
+        dirty.update(Key("ranks", remote) for remote, then in ranks.items() if self.ranks(remote) != then)
         return True
 
     def _apply_to_station(self, change: Change, dirty: set[Key]) -> None:
@@ -288,17 +290,26 @@ class View:
         """Those of them that a group is part of."""
         return self._policies_with.get(group, ())
 
+    def ranks(self, remote: str) -> frozenset[int]:
+        """The ranks at which rules refer to a group or address group."""
+        rules = self.members("uses", remote).values()
+        return frozenset(rule.rank for rule in rules if isinstance(rule, Rule))
+
     def conjunctions_wanted(self) -> Iterator[str]:
         """Owners in CONJUNCTION: what sets rules refer to, by rank."""
         for remote in self._indexes.of_kind("uses"):
-            for rule in self.members("uses", remote).values():
-                if isinstance(rule, Rule):
-                    yield f"{remote}@{rule.rank}"
+            for rank in self.ranks(remote):
+                yield f"{remote}@{rank}"
 
 
 def _as_prefixes(address: str) -> set[str]:
     """The prefix that is this address alone."""
     return {f"{address}/128" if ":" in address else f"{address}/32"}
+
+
+def _remotes(*facets: Facet | None) -> set[str]:
+    """The sets that rules refer to."""
+    return {each.remote_set for each in facets if isinstance(each, Rule) and each.remote_set is not None}
 
 
 def _addresses(station: Station | None) -> set[str]:
