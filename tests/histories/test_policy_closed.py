@@ -28,7 +28,7 @@ def heard(history: list[list[Change]], *, begins_full: bool) -> View:
 
 
 def filtered(view: View) -> dict[int, set[str]]:
-    """What is known of the ports that are plugged in at each number: of their policy, or that it is not whole."""
+    """What is known of the ports at each number: the number of their policy, or that it is not whole."""
     policies: dict[int, set[str]] = {}
     for port in view.all(Port):
         station = view.station(port.id)
