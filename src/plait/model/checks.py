@@ -71,12 +71,14 @@ def ip(value: str, what: str = "address") -> IPAddress:
 def prefix(value: str) -> IPNetwork:
     """An IPv4 or IPv6 prefix whose host bits are zero."""
     try:
-        return ipaddress.ip_network(value)
-    except ValueError as error:
+        found = ipaddress.ip_network(value, strict=False)
+    except ValueError:
         way_out = "write it like 10.0.0.0/24 or fd00::/64"
-        if "host bits" in str(error):
-            way_out = f"did you mean {ipaddress.ip_network(value, strict=False)}?"
         raise Invalid(f"prefix {value!r} is not a subnet: {way_out}") from None
+    try:
+        return ipaddress.ip_network(value)
+    except ValueError:
+        raise Invalid(f"prefix {value!r} is not a subnet: did you mean {found}?") from None
 
 
 def domain(value: str) -> str:

@@ -107,3 +107,11 @@ def test_macs_are_canonical_locally_administered_unicast(port: str, attempt: int
 def test_an_address_with_a_scope_is_refused() -> None:
     with pytest.raises(Invalid, match="scope"):
         checks.ip("fe80::1%eth0")
+
+
+def test_an_autonomous_address_is_the_prefix_and_the_modified_eui_64_of_the_mac() -> None:
+    # The example of RFC 4291, appendix A: 34-56-78-9A-BC-DE becomes 3656:78FF:FE9A:BCDE.
+    assert (
+        addresses.autonomous(subnet("2001:db8:1:2::/64"), "34:56:78:9a:bc:de")
+        == "2001:db8:1:2:3656:78ff:fe9a:bcde"
+    )
