@@ -5,17 +5,11 @@ import struct
 import subprocess
 from typing import Any
 
-import msgspec
-
-from plait.intent import Intent
 from plait.lab.endpoint import Endpoint
 from plait.lab.errors import LabError
 from plait.lab.lab import Lab
 from plait.lab.wire import Wire
-from plait.model.codec import decode, encode
 from plait.model.entities import Network, Subnet
-from plait.store import keys
-from plait.store.api import KeyAt, Put
 from plait.wire.datagram import Datagram, decode_datagram, encode_datagram
 from plait.wire.dhcp import (
     CLIENT_PORT,
@@ -35,19 +29,10 @@ def subnet_of(lab: Lab, network: Network, *, version: int) -> Subnet:
     return next(subnet for subnet in subnets if subnet.version == version)
 
 
-def tell(lab: Lab, network: Network, *, version: int, **changes: Any) -> Subnet:
+def tell(lab: Lab, network: Network, *, version: int, **told: Any) -> Subnet:
     """Change what endpoints of a subnet are told."""
-    before = subnet_of(lab, network, version=version)
-    after = msgspec.structs.replace(before, **changes)
-    key = keys.subnet(network.id, before.id)
-
-    async def put(intent: Intent) -> None:
-        item = (await intent.store.get([key])).items[key]
-        assert decode(Subnet, item.value) == before
-        await intent.store.commit([KeyAt(key, item.revision)], [Put(key, encode(after))])
-
-    lab.frontend.run(put)
-    return after
+    subnet = subnet_of(lab, network, version=version)
+    return lab.frontend.run(lambda intent: intent.subnets.set(subnet.id, **told))
 
 
 def asked(

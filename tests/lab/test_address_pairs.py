@@ -129,12 +129,13 @@ def test_who_may_not_have_an_address_does_not_get_it(
 
 @VERSIONS
 def test_an_endpoint_sends_from_the_addresses_of_its_pairs_and_no_others(
-    network: MakeNetwork, endpoint: MakeEndpoint, address: str, announce: Announce
+    lab: Lab, network: MakeNetwork, endpoint: MakeEndpoint, address: str, announce: Announce
 ) -> None:
     of = network()
     prefix = "fd00:10::200/120" if ":" in address else "10.0.0.192/26"
     sender = endpoint(of, "h1", address_pairs=(AddressPair(prefix),))
     receiver = endpoint(of, "h2")
+    assert lab.differences() == {}
     own = receiver.v6 if ":" in address else receiver.v4
     strange = "fd00:10::300" if ":" in address else "10.0.0.100"
     arrived = []

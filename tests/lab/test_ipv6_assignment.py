@@ -163,13 +163,14 @@ def test_what_changes_is_told_at_once(lab: Lab, network: MakeNetwork, endpoint: 
     of = network()
     clients = endpoint(of, "h1"), endpoint(of, "h2")
     with Wire(clients[0].namespace) as near, Wire(clients[1].namespace) as far:
-        tell(lab, of, version=6, ipv6_mode=Ipv6Mode.SLAAC, dns=("fd00:10::53",), search=("example.com",))
+        tell(lab, of, version=6, dns=("fd00:10::53",), search=("example.com",))
         for wire in (near, far):
             told = wire.until(lambda frame: "rdnss" in advertisement_in(frame))
             text = advertisement_in(told[-1])
             assert "addr: fd00:10::53" in text
             assert "example.com" in text
-            assert re.search(r"prefix info option.*fd00:10::/64, Flags \[onlink, auto\]", text)
+            assert re.search(r"prefix info option.*fd00:10::/64, Flags \[onlink\]", text)
+            assert "Flags [managed]" in text
             assert "router lifetime 0s" in text
 
 
