@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from plait.agent.engine import Engine
 from plait.agent.plugging import Plugging
 from plait.agent.programming import Programming
 from plait.model.entities import LiveHost, Network, Port, Transport
-from plait.model.facets import Attachment, Change, Key, Tunnels
+from plait.model.facets import Attachment, Change, Key, Number, Tunnels
 from plait.net.openflow import OpenFlowConnection
 from plait.net.vswitch import BridgeInfo, PortIo, Underlay, Vswitch
 from plait.wire.ovsdb.operations import OvsdbError
@@ -25,8 +26,8 @@ BRIDGE = "br-int"
 RED = Network(id="red", name="red", vni=5000)
 
 
-def port(id: str, device: str | None = None, **fields: Any) -> Port:
-    return Port(id=id, name=id, network="red", mac="02:00:00:00:00:01", host="h1", device=device, **fields)
+def port(id: str, device: str | None = None, *, mac: str = "02:00:00:00:00:01", **fields: Any) -> Port:
+    return Port(id=id, name=id, network="red", mac=mac, host="h1", device=device, **fields)
 
 
 class Host:
@@ -34,6 +35,9 @@ class Host:
 
     def __init__(self, switch: Any) -> None:
         self.switch = switch
+        # Not the run directory itself, so that a test can take it away.
+        self.control = Path(switch.rundir, "control")
+        self.control.symlink_to(f"{switch.rundir}/ovs-vswitchd.ctl")
         self.engine = Engine("h1")
         self.states: dict[str, str] = {}
         self.confirmed = 0
@@ -46,7 +50,7 @@ class Host:
             underlay_address=ADDRESS,
             transports=(Transport.VXLAN,),
             port_io=PortIo.PACKET,
-            appctl_target=str(switch.rundir),
+            appctl_target=str(self.control),
             on_state=lambda state: self.states.update(database=state),
             on_underlay=self._appear,
         )
@@ -223,3 +227,50 @@ async def test_ports_that_come_and_go_by_hundreds_leave_nothing_in_memory(host: 
         await until(lambda: host.flows() == wanted and host.is_right())
         assert [len(each) for each in (plugging._asked, plugging._refused, plugging._broken)] == before
         assert not host.engine.view.count(Attachment)
+
+
+async def test_a_port_whose_zone_can_not_be_flushed_stays_out_until_it_can(host: Host) -> None:
+    async with host.running():
+        control = host.control.readlink()
+        host.control.unlink()
+        host.switch.add_veths("veth1")
+        asked = port("p", "veth1")
+        host.engine.change([Change(Port, "p", asked)])
+        await until(lambda: host.plugging.problem(asked))
+        assert "conntrack zone 1 can't be flushed" in (host.plugging.problem(asked) or "")
+        assert host.attachment("p") is None
+        assert not any("in_port=1," in flow for flow in host.flows())
+        host.control.symlink_to(control)
+        await until(lambda: host.attachment("p") and host.is_right())
+        assert host.plugging.problem(asked) is None
+        assert any("in_port=1," in flow for flow in host.flows())
+
+
+async def test_a_port_that_can_not_be_let_in_and_goes_is_forgotten(host: Host) -> None:
+    async with host.running():
+        control = host.control.readlink()
+        host.control.unlink()
+        host.switch.add_veths("veth1")
+        asked = port("p", "veth1")
+        host.engine.change([Change(Port, "p", asked)])
+        await until(lambda: host.plugging.problem(asked))
+        host.engine.change([Change(Port, "p", None)])
+        await until(lambda: host.plugging.problem(asked) is None)
+        host.control.symlink_to(control)
+        assert host.attachment("p") is None
+
+
+async def test_who_holds_a_zone_is_remembered_as_long_as_it_does(host: Host) -> None:
+    def zones() -> dict[str, int]:
+        return {each.owner: each.number for each in host.engine.view.all(Number) if each.space == "zone"}
+
+    async with host.running():
+        host.switch.add_veths("veth1", "veth2")
+        for id, device in (("p", "veth1"), ("q", "veth2")):
+            host.engine.change([Change(Port, id, port(id, device, mac=f"02:00:00:00:00:0{device[-1]}"))])
+            await until(lambda id=id: host.attachment(id))
+        assert zones() == {"p": 1, "q": 2}
+        host.engine.change([Change(Port, "p", None)])
+        await until(lambda: zones() == {"q": 2})
+        host.engine.change([Change(Port, "r", port("r", "veth1"))])
+        await until(lambda: zones() == {"q": 2, "r": 1})
