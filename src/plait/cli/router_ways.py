@@ -18,18 +18,34 @@ def interface() -> None:
 @interface.command(name="add")
 @shared_options
 @click.argument("router", shell_complete=names_of("router"))
-@click.argument("subnets", metavar="SUBNET...", nargs=-1, required=True, shell_complete=names_of("subnet"))
+@click.argument("subnets", metavar="[SUBNET...]", nargs=-1, shell_complete=names_of("subnet"))
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    metavar="NETWORK",
+    shell_complete=names_of("network"),
+    help="All subnets of a network; repeatable.",
+)
 @click.option("--address", metavar="ADDRESS", help="Of the router there [default: the subnet's gateway].")
 @click.pass_obj
-def add_interface(session: Session, router: str, subnets: tuple[str, ...], address: str | None) -> None:
+def add_interface(
+    session: Session, router: str, subnets: tuple[str, ...], networks: tuple[str, ...], address: str | None
+) -> None:
     """Put a router on subnets. A second router on a subnet needs an --address of its own."""
-    if address is not None and len(subnets) > 1:
+    if not subnets and not networks:
+        raise click.UsageError("name a subnet, or --network NETWORK for all subnets of a network")
+    if address is not None and (len(subnets) > 1 or networks):
         raise click.UsageError("--address is for one subnet: name one")
 
     async def work(intent: Intent) -> list[Row]:
-        networks = {each.id: each.name for each in await intent.networks.list()}
-        made = [await intent.interfaces.add(router, subnet, address=address) for subnet in subnets]
-        return [interface_row(each, networks) for each in made]
+        names = {each.id: each.name for each in await intent.networks.list()}
+        of_networks = [each.id for network in networks for each in await intent.subnets.list(network)]
+        made = [
+            await intent.interfaces.add(router, subnet, address=address)
+            for subnet in (*subnets, *of_networks)
+        ]
+        return [interface_row(each, names) for each in made]
 
     _show_each(session.run(work), session)
 

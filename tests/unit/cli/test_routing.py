@@ -56,6 +56,15 @@ def test_a_peering_waits_for_the_other_side(plait) -> None:
     )
 
 
+def test_a_router_is_put_on_all_subnets_of_a_network_at_once(plait, refused) -> None:
+    plait.ok("router", "create", "whole")
+    plait.ok("network", "create", "office", "--subnet", "10.50.0.0/24", "--subnet", "fd50::/64")
+    plait.ok("router", "interface", "add", "whole", "--network", "office")
+    shown = plait.ok("router", "show", "whole", "-o", "json").json
+    assert [each["address"] for each in shown["interfaces"]] == ["10.50.0.1", "fd50::1"]
+    refused("router", "interface", "add", "whole", code=2, says="--network NETWORK for all subnets")
+
+
 def test_a_router_goes_with_its_interfaces_if_told_so(plait) -> None:
     removed = plait.ok("router", "interface", "remove", "edge", "fd00::/64")
     assert removed.out == "interface fd00::/64 of router edge deleted\n"
