@@ -234,7 +234,7 @@ class _Tenant:
 
     def _random_rule(self, group: str, id: str) -> Rule:
         chance = self._chance
-        protocol = chance.choice((*Protocol, Protocol.ANY, Protocol.TCP))
+        protocol = chance.choice((*Protocol, Protocol.ANY, Protocol.TCP, Protocol.ICMP))
         is_icmp = protocol is Protocol.ICMP and chance.random() < 0.5
         remote: dict[str, str] = {}
         kind = chance.randrange(5)
@@ -254,8 +254,8 @@ class _Tenant:
             family=chance.choice((None, None, 4, 6)),
             protocol=protocol,
             ports=chance.choice(RANGES) if protocol.has_ports and chance.random() < 0.7 else None,
-            icmp_type=chance.choice((0, 3, 8, 128, 129)) if is_icmp else None,
-            icmp_code=chance.choice((None, 0, 1)) if is_icmp else None,
+            icmp_type=chance.choice((0, 8, 8, 128, 128)) if is_icmp else None,
+            icmp_code=chance.choice((None, 0, 1, 1)) if is_icmp else None,
             **remote,
         )
 

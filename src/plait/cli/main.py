@@ -1,7 +1,7 @@
 """The root of all commands, and what becomes of errors: one line, and an exit code.
 
 0    done
-1    refused or failed
+1    refused or failed; `plait why` finds that it would not pass
 2    called wrongly
 3    `plait status` or `plait audit` sees something that is not well
 4    `plait trace` finds that the packet, or its answer, would not arrive
@@ -34,6 +34,7 @@ COMMANDS = {
     "status": ("plait.cli.status:status", "How the store, every host and all ports are doing."),
     "flows": ("plait.cli.flows:flows", "The flows of a host, with the owner of each."),
     "trace": ("plait.cli.trace:trace", "Where a packet would go, and why."),
+    "why": ("plait.cli.why:why", "Would a connection pass, and which rule decides?"),
     "audit": ("plait.cli.audit:audit", "Look for leaked or missing claims in the store."),
     "agent": ("plait.agent.main:agent", "Run the agent of this host."),
     "lab": ("plait.lab.cli:lab", "Several hosts on this machine, to try things out."),

@@ -129,18 +129,24 @@ def _is_known(hop: Hop, networks: Mapping[str, Network]) -> bool:
 def _no_route(topology: Topology, router: Router, target: str) -> str:
     """Also names a router that would have one, if both sides agreed to be joined."""
     for one, other in sorted(topology.one_sided()):
-        if router.id not in (one, other):
-            continue
         far = other if router.id == one else one
-        if any(span(each.prefix).covers(span(target)) for each in topology.interfaces(far)):
-            asking, asked = (_name(topology, each) for each in (one, other))
+        if router.id not in (one, other) or not _is_on_subnet_of(topology, far, target):
+            continue
+        asking, asked = topology.routers.get(one), topology.routers.get(other)
+        if asking is not None and asked is not None:
             return (
-                f"router {router.name!r} has no route to {target}: router {asking!r} wants to be joined to "
-                f"{asked!r}, which does not say the same yet: 'plait router peer add {asked} {asking}'"
+                f"router {router.name!r} has no route to {target}: router {asking.name!r} wants to be joined "
+                f"to {asked.name!r}, which does not say the same yet: {_agreeing(asked, asking)}"
             )
     return f"router {router.name!r} has no route to {target}"
 
 
-def _name(topology: Topology, router: str) -> str:
-    known = topology.routers.get(router)
-    return router if known is None else known.name
+def _is_on_subnet_of(topology: Topology, router: str, target: str) -> bool:
+    return any(span(each.prefix).covers(span(target)) for each in topology.interfaces(router))
+
+
+def _agreeing(asked: Router, asking: Router) -> str:
+    """The command that joins them."""
+    if asked.project == asking.project:
+        return f"'plait router peer add {asked.name} {asking.name}'"
+    return f"'plait router peer add {asked.name} {asking.project}/{asking.name} -p {asked.project}'"
