@@ -48,12 +48,15 @@ def _flows() -> Iterator[Flow]:
         yield flow(Table.EGRESS, 50, match(eth_type=eth_type), to_rules)
     for rules, admit, onward, zone in _JUDGED:
         remember = instructions(apply(ct(commit=True, zone=zone)), goto(onward))
+        # What was held goes on together with the last fragment, and would have its actions done to it: the
+        # router that answers a ping makes another type of the first one only.
+        each_on_its_own = apply(ct(commit=True, zone=zone, table=onward))
         yield flow(rules, 6000, match(**_INVALID), b"")
         # PMTU discovery and refusals belong to the connection that they are about.
         yield flow(rules, 5900, match(**_RELATED), goto(onward))
         for eth_type in (ETH_IPV4, ETH_IPV6):
             yield flow(rules, 5800, match(eth_type=eth_type, **_LATER_FRAGMENT), ADMIT[rules])
-            yield flow(admit, 110, match(eth_type=eth_type, **_FRAGMENT), remember)
+            yield flow(admit, 110, match(eth_type=eth_type, **_FRAGMENT), each_on_its_own)
             yield flow(admit, 100, match(eth_type=eth_type, **_NEW), remember)
 
 

@@ -59,6 +59,7 @@ class Routed:
         self.routers: list[Router] = []
         self._networks: list[Network] = []
         self._endpoints: list[Endpoint] = []
+        self._groups: list[str] = []
         self._number_of: dict[str, int] = {}
 
     def run(self, work: Callable[[Intent], Coroutine[Any, Any, T]], *, project: str = DEFAULT_PROJECT) -> T:
@@ -129,6 +130,16 @@ class Routed:
             end.exec("ip", "route", "add", "default", "via", gateway)
         return end
 
+    def filter(self, end: Endpoint) -> None:
+        """Put the endpoint in a group of its own, which lets everything out and nothing in."""
+        name = f"of-{end.name}"
+
+        async def work(intent: Intent) -> None:
+            self._groups.append((await intent.groups.create(name, isolated=True)).id)
+            await intent.members.add(name, [end.record.port or ""])
+
+        self.run(work)
+
     def _endpoint_of(self, project: str, name: str, network: Network, host: str) -> Endpoint:
         """In another project than the lab's own: plugged in by hand."""
         spec = PortSpec(name=name, network=network.id, host=host)
@@ -143,6 +154,8 @@ class Routed:
     def remove(self) -> None:
         for end in self._endpoints:
             end.delete()
+        for group in self._groups:
+            self.run(partial(_without_group, group))
         for router in self.routers:
             for each in self._routes_of(router):
                 work = partial(_without_route, router.id, each)
@@ -158,6 +171,10 @@ class Routed:
             now = self.run(lambda intent: intent.routers.get(router.id), project=router.project)
             return [route.destination for route in now.routes]
         return []
+
+
+async def _without_group(group: str, intent: Intent) -> None:
+    await intent.groups.delete(group)
 
 
 async def _without_route(router: str, destination: str, intent: Intent) -> None:
