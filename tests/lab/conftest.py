@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     What looks at the traffic of the whole run comes last.
     """
     try:
-        require("tcpdump", "etcd", "udhcpc", "dhclient", "dhcpcd")
+        require("tcpdump", "etcd", "traceroute", "tracepath", "udhcpc", "dhclient", "dhcpcd")
         missing = ""
     except LabError as error:
         missing = str(error)

@@ -37,6 +37,8 @@ def require(*extra: str) -> None:
         "tcpdump": "tcpdump",
         "etcd": "etcd-server",
         "iperf3": "iperf3",
+        "traceroute": "traceroute",
+        "tracepath": "iputils-tracepath",
         "dhclient": "isc-dhcp-client",
         "dhcpcd": "dhcpcd-base",
     }
