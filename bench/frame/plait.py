@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
 
 from frame import plan
 from plait.agent.judging import endpoint_of
@@ -16,8 +15,6 @@ from plait.model.entities import Endpoint, LiveHost, Port
 from plait.reach.watch import WatchReach
 from plait.store import keys
 from plait.store.api import Put
-
-P = TypeVar("P", bound="Plait")
 
 STUB_LEASE_S = 7200
 
@@ -161,13 +158,18 @@ class Plait:
 
 
 @contextmanager
-def plait(
-    lab_name: str, store: str, *, kind: type[P] = Plait, **options: str | int | float | bool
-) -> Iterator[P]:
+def plait(lab_name: str, store: str, **options: str | int | float | bool) -> Iterator[Plait]:
     """Two hosts with agents and one network; `options` are the agents'."""
+    with plait_lab(lab_name, store, **options) as lab:
+        yield Plait(lab, store, options)
+
+
+@contextmanager
+def plait_lab(lab_name: str, store: str, **options: str | int | float | bool) -> Iterator[Lab]:
+    """The lab for it."""
     with Lab.up(lab_name, hosts=2, store=store) as lab:
         for host in lab.hosts.values():
             host.start_agent(**options)
         lab.wait_ready(*lab.hosts)
         lab.network(plan.TESTED, plan.prefix(0))
-        yield kind(lab, store, options)
+        yield lab

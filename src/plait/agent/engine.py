@@ -15,7 +15,7 @@ from plait.apps import APPS_BY_KIND
 from plait.compile import Compiler, Touched
 from plait.model.entities import Port
 from plait.model.facets import Attachment, Change, Claim, Key, Subscription
-from plait.model.numbering import renumber
+from plait.model.numbering import give_back, renumber
 from plait.model.view import View
 from plait.reconcile.switch import SwitchState
 
@@ -57,7 +57,7 @@ class Engine:
             self._note_time(change)
         self.changes += 1
         dirty = self.view.apply(changes)
-        numbers = renumber(self.view, dirty)
+        numbers = renumber(self.view, dirty, is_complete=self.gate.is_open or self._is_opening)
         dirty |= self.view.apply(numbers)
         self._remember([*changes, *numbers])
         if dirty and (self.gate.is_open or self._is_opening):
@@ -76,6 +76,9 @@ class Engine:
         """The view is complete: compile all of it, then open; from now on every change is compiled."""
         if not self.gate.is_open and not self._is_opening:
             self._is_opening = True
+            unneeded = give_back(self.view)
+            self.view.apply(unneeded)
+            self._remember(unneeded)
             self._compile(self.compiler.owners())
             self._open_when_compiled()
 

@@ -39,5 +39,5 @@ class Records:
         return Change(kind, id, entity)
 
     def forget(self, kind: type[Recorded], id: str) -> None:
-        """The record is gone, or of no interest any more."""
+        """The record is gone, or of no interest any more; what was wrong with it is said no longer."""
         self.refused.pop(f"{kind.kind} {id}", None)

@@ -52,6 +52,7 @@ class Source(ABC):
         self._view = view
         self._records = records
         self._kept: list[Change] = []
+        self._unread: set[Subject] = set()
         self._is_told = False
 
     @classmethod
@@ -66,10 +67,16 @@ class Source(ABC):
 
     def take(self, items: Items, *, is_full: bool) -> None:
         named = {rest: subject for rest in items if (subject := self._subject(rest)) is not None}
-        changes = (self._records.change(*subject, items[rest]) for rest, subject in named.items())
-        self._kept += (change for change in changes if change is not None)
+        for rest, subject in named.items():
+            change = self._records.change(*subject, items[rest])
+            if change is None:
+                self._unread.add(subject)
+            else:
+                self._unread.discard(subject)
+                self._kept.append(change)
         if is_full:
             there = set(named.values())
+            self._forget(self._unread - there)
             self._kept += [Change(*subject, None) for subject in self._standing() if subject not in there]
             self._is_told = True
 
@@ -90,10 +97,13 @@ class Source(ABC):
 
     def leave(self) -> list[Change]:
         """Nobody follows it any more: nothing of it stays in the view."""
-        standing = list(self._standing())
-        for subject in standing:
+        self._forget(self._unread)
+        return [Change(*subject, None) for subject in self._standing()]
+
+    def _forget(self, unread: set[Subject]) -> None:
+        for subject in unread:
             self._records.forget(*subject)
-        return [Change(*subject, None) for subject in standing]
+        self._unread = self._unread - unread
 
     @abstractmethod
     def _subject(self, rest: str) -> Subject | None:

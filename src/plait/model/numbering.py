@@ -16,8 +16,12 @@ POLICIES = Space(1, 0xFFFF)
 CONJUNCTIONS = Space(1, 0xFFFFFFFE)
 
 
-def renumber(view: View, dirty: Iterable[Key]) -> list[Change]:
-    """The numbers that change with what is dirty, those given back first. Raises SpaceFull."""
+def renumber(view: View, dirty: Iterable[Key], *, is_complete: bool = True) -> list[Change]:
+    """The numbers that change with what is dirty, those given back first. Raises SpaceFull.
+
+    While the view is not complete nothing is given back: what has a number from before a restart may be yet
+    to come, and gets the same one then. Who completes it calls `give_back`.
+    """
     networks: set[str] = set()
     kinds: set[str] = set()
     for key in dirty:
@@ -28,16 +32,24 @@ def renumber(view: View, dirty: Iterable[Key]) -> list[Change]:
     if networks:
         numbers = _of_space(view, MULTICAST)
         elsewhere = {owner for owner in numbers if owner.split("/", 1)[0] not in networks}
-        wanted = {*elsewhere, *view.groups_wanted(networks)}
+        wanted = {*elsewhere, *view.groups_wanted(networks), *(() if is_complete else numbers)}
         changes += _reassign(MULTICAST, MULTICAST_GROUPS, numbers, wanted, "OpenFlow group id")
     if "policy" in kinds:
         numbers = _of_space(view, POLICY)
-        changes += _reassign(POLICY, POLICIES, numbers, set(view.policies_wanted()), "policy number")
+        wanted = {*view.policies_wanted(), *(() if is_complete else numbers)}
+        changes += _reassign(POLICY, POLICIES, numbers, wanted, "policy number")
     if "uses" in kinds:
         numbers = _of_space(view, CONJUNCTION)
-        wanted = set(view.conjunctions_wanted())
+        wanted = {*view.conjunctions_wanted(), *(() if is_complete else numbers)}
         changes += _reassign(CONJUNCTION, CONJUNCTIONS, numbers, wanted, "conjunction id")
     return changes
+
+
+def give_back(view: View) -> list[Change]:
+    """The numbers that nothing needs, in a view that has become complete."""
+    networks = {owner.split("/", 1)[0] for owner in _of_space(view, MULTICAST)}
+    subscribers = {Key("subscribers", network) for network in networks}
+    return renumber(view, {Key("policy", ""), Key("uses", ""), *subscribers})
 
 
 def _of_space(view: View, space: str) -> dict[str, int]:

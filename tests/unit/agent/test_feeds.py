@@ -235,6 +235,7 @@ def test_nothing_is_compiled_before_the_gate_opens_and_everything_at_once_then()
 
 def test_a_multicast_group_gets_a_number_with_its_first_subscriber_and_gives_it_back_with_the_last() -> None:
     engine = Engine("h1")
+    engine.open_gate()
     a, b = (port(id, multicast=("239.1.1.1", "239.1.1.2")[:n]) for id, n in (("a", 1), ("b", 2)))
     engine.change([Change(Network, "red", RED)])
     for each, number in ((a, 1), (b, 2)):

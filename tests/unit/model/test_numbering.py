@@ -2,7 +2,7 @@
 
 from plait.model.entities import FixedAddress, Port
 from plait.model.facets import Attachment, Change, Number
-from plait.model.numbering import renumber
+from plait.model.numbering import give_back, renumber
 from plait.model.policy import Action, Direction, Rule
 from plait.model.view import CONJUNCTION, MULTICAST, POLICY, View
 
@@ -66,6 +66,28 @@ def test_multicast_groups_of_other_networks_keep_their_numbers() -> None:
     view.apply([Change(Number, "multicast/m/239.0.0.9", Number(MULTICAST, "m/239.0.0.9", 1))])
     hear(view, *port("p1", multicast=("239.0.0.1",)))
     assert numbers(view, MULTICAST) == {"m/239.0.0.9": 1, "n/239.0.0.1": 2}
+
+
+def test_an_incomplete_view_gives_nothing_back_until_it_is_complete() -> None:
+    view = View("h1")
+    before = [
+        Number(POLICY, "a", 1),
+        Number(POLICY, "b", 2),
+        Number(POLICY, "gone", 3),
+        Number(MULTICAST, "n/239.0.0.1", 1),
+        Number(MULTICAST, "n/239.0.0.2", 2),
+        Number(CONJUNCTION, "web@0", 7),
+    ]
+    view.apply(Change(Number, each.id, each) for each in before)
+    for changes in (port("p1", ("b",), ("239.0.0.2",)), port("p2", ("a",)), [rule("r1", "db")]):
+        view.apply(renumber(view, view.apply(changes), is_complete=False))
+    assert numbers(view, POLICY) == {"a": 1, "b": 2, "gone": 3}
+    assert numbers(view, MULTICAST) == {"n/239.0.0.1": 1, "n/239.0.0.2": 2}
+    assert numbers(view, CONJUNCTION) == {"web@0": 7, "db@0": 1}
+    view.apply(give_back(view))
+    assert numbers(view, POLICY) == {"a": 1, "b": 2}
+    assert numbers(view, MULTICAST) == {"n/239.0.0.2": 2}
+    assert numbers(view, CONJUNCTION) == {"db@0": 1}
 
 
 def test_nothing_changes_where_nothing_is_new() -> None:
