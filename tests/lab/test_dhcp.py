@@ -5,14 +5,17 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.lab.assigning import asked, tell
+from tests.lab.assigning import advertisement_in, asked, tell
 from tests.lab.clients import bare, dhclient, dhcpcd, udhcpc
 from tests.lab.conftest import MakeEndpoint, MakeNetwork
 
+from plait.intent import Intent
+from plait.lab import crafted
 from plait.lab.lab import Lab
 from plait.lab.waiting import wait_until
 from plait.lab.wire import Wire
 from plait.model.entities import DhcpOption, HostRoute
+from plait.model.policy import Action
 from plait.wire.datagram import decode_datagram
 from plait.wire.dhcp import Kind
 from plait.wire.errors import MalformedMessage
@@ -173,6 +176,28 @@ def test_a_subnet_without_dhcp_answers_nobody(lab: Lab, network: MakeNetwork, en
     silent, answered = endpoint(of, "h1"), endpoint(control, "h1")
     assert asked(answered, Kind.DISCOVER) is not None
     assert asked(silent, Kind.DISCOVER, patience_s=1) is None
+
+
+def test_who_may_neither_send_nor_receive_learns_its_address_all_the_same(
+    lab: Lab, network: MakeNetwork, endpoint: MakeEndpoint
+) -> None:
+    of = network()
+    shut, other = endpoint(of, "h1"), endpoint(of, "h2")
+    group = f"shut-{of.id}"
+
+    async def shut_in(intent: Intent) -> None:
+        await intent.groups.create(group, isolated=True, egress=Action.DENY)
+        await intent.members.add(group, [shut.record.port or ""])
+
+    lab.frontend.run(shut_in)
+    wait_until(lambda: not shut.reaches(other.v4), "nothing of its own passes")
+    assert asked(shut, Kind.DISCOVER) is not None
+    source = (shut.mac, "::")
+    with Wire(shut.namespace) as wire:
+        wire.send(crafted.icmpv6(source, ("33:33:00:00:00:02", "ff02::2"), b"\x85" + bytes(7)))
+        wire.until(lambda frame: "prefix info" in advertisement_in(frame))
+    lab.frontend.run(lambda intent: intent.members.remove(group, [shut.record.port or ""]))
+    lab.frontend.run(lambda intent: intent.groups.delete(group))
 
 
 def test_a_strange_mac_gets_nothing(network: MakeNetwork, endpoint: MakeEndpoint) -> None:

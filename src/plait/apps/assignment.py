@@ -13,21 +13,28 @@ from plait.flows.punt import Punt, punt
 from plait.flows.registers import NETWORK
 from plait.model.entities import Ipv6Mode
 from plait.model.lens import Lens
+from plait.wire.dhcp import MAX_MESSAGE_BYTES
 from plait.wire.internet import (
     ETH_ARP,
     ETH_IPV4,
     ETH_IPV6,
+    ETHERNET_HEADER_BYTES,
     ND_NEIGHBOUR_ADVERTISEMENT,
     ND_NEIGHBOUR_SOLICITATION,
     ND_ROUTER_SOLICITATION,
     PROTO_ICMPV6,
     PROTO_UDP,
 )
-from plait.wire.openflow.actions import WHOLE_PACKET, apply
+from plait.wire.openflow.actions import apply
 from plait.wire.openflow.oxm import match
 
 ALL_DHCP_SERVERS = 0xFF02 << 112 | 0x10002
 """ff02::1:2 (RFC 8415, section 7.1)."""
+
+DATAGRAM_BYTES = ETHERNET_HEADER_BYTES + 60 + 8 + MAX_MESSAGE_BYTES
+"""The longest question with the longest headers: longer ones are refused, so no more is handed over."""
+DISCOVERY_BYTES = 256
+"""The same of router solicitations and announcements."""
 
 _ND = {"eth_type": ETH_IPV6, "ip_proto": PROTO_ICMPV6}
 _DHCP = {"eth_type": ETH_IPV4, "ip_proto": PROTO_UDP, "udp_src": 68, "udp_dst": 67}
@@ -49,15 +56,15 @@ def network(lens: Lens, id: str) -> Iterator[Flow]:
     modes = {subnet.ipv6_mode for subnet in subnets if subnet.version == 6}
     here = NETWORK.is_(network.vni)
     if any(subnet.dhcp for subnet in subnets if subnet.version == 4):
-        yield flow(Table.RESOLVE, 60, match(**here, **_DHCP), apply(punt(Punt.DHCP, WHOLE_PACKET)))
+        yield flow(Table.RESOLVE, 60, match(**here, **_DHCP), apply(punt(Punt.DHCP, DATAGRAM_BYTES)))
     if modes & {Ipv6Mode.STATEFUL, Ipv6Mode.STATELESS}:
-        yield flow(Table.RESOLVE, 60, match(**here, **_DHCPV6), apply(punt(Punt.DHCPV6, WHOLE_PACKET)))
+        yield flow(Table.RESOLVE, 60, match(**here, **_DHCPV6), apply(punt(Punt.DHCPV6, DATAGRAM_BYTES)))
     if modes - {Ipv6Mode.OFF}:
         yield flow(
             Table.RESOLVE,
             60,
             match(**here, **_ND, icmpv6_type=ND_ROUTER_SOLICITATION),
-            apply(punt(Punt.ROUTER_SOLICITATION, WHOLE_PACKET)),
+            apply(punt(Punt.ROUTER_SOLICITATION, DISCOVERY_BYTES)),
         )
 
 
@@ -66,7 +73,7 @@ def station(lens: Lens, id: str) -> Iterator[Flow]:
     station = lens.station(id)
     if station is None or station.ofport is None:
         return
-    claim = apply(punt(Punt.CLAIM, WHOLE_PACKET))
+    claim = apply(punt(Punt.CLAIM, DISCOVERY_BYTES))
     for prefix, mac in station.pairs:
         address, _, bits = prefix.partition("/")
         said = {"in_port": station.ofport, "eth_src": mac_number(mac)}
