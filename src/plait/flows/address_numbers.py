@@ -1,10 +1,10 @@
 """Addresses as the numbers that matches take, and those that follow from others."""
 
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_network
+from ipaddress import IPv6Address
 from typing import Literal
 
 from plait.model.addresses import interface_number
+from plait.model.topology import span
 from plait.wire.internet import ETH_IPV4, ETH_IPV6
 
 ALL_NODES_MAC = 0x333300000001
@@ -28,17 +28,13 @@ def ipv6_number(address: str) -> int:
     return int(IPv6Address(address))
 
 
-@lru_cache(maxsize=65536)
-def _prefix_numbers(prefix: str) -> tuple[int, int, int]:
-    network = ip_network(prefix)
-    return network.version, int(network.network_address), int(network.netmask)
-
-
 def prefix_match(prefix: str, end: Literal["src", "dst"]) -> dict[str, int | tuple[int, int]]:
-    """The keywords of `match` that ask for an address inside a canonical prefix, or for a single one."""
-    version, address, mask = _prefix_numbers(prefix)
-    eth_type = ETH_IPV6 if version == 6 else ETH_IPV4
-    return {"eth_type": eth_type, f"ipv{version}_{end}": (address, mask)} if mask else {"eth_type": eth_type}
+    """The keywords of `match` that ask for an address inside a prefix, or for a single one."""
+    version, first, bits = span(prefix)
+    eth_type, size = (ETH_IPV6, 128) if version == 6 else (ETH_IPV4, 32)
+    if not bits:
+        return {"eth_type": eth_type}
+    return {"eth_type": eth_type, f"ipv{version}_{end}": (first, (1 << bits) - 1 << size - bits)}
 
 
 def link_local_number(mac: int) -> int:
