@@ -23,7 +23,7 @@ from plait.model.entities import Subnet
 from plait.model.routers import Router, RouterInterface
 from plait.model.topology import span
 from plait.store import keys
-from plait.store.api import Store
+from plait.store.api import Compare, Store, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,9 @@ class Interfaces:
             )
             after = msgspec.structs.replace(state, interfaces=(*state.interfaces, interface))
             around.put(after)
-            roots = {of.id, *await _joined(around, after)}
-            compares = await around.check(roots, project=self.project)
-            more, writes = born(records.of_interface(interface))
-            writes.extend((touched(view.network), *around.touched(roots)))
-            return Plan(interface, (*compares, view.unchanged, *more), tuple(writes))
+            compares, writes = await self._rewritten(around, after, interface, view)
+            more, puts = born(records.of_interface(interface))
+            return Plan(interface, (*compares, *more), (*writes, *puts))
 
         return await carry_out(self.store, make, f"router {router!r} on subnet {subnet!r}")
 
@@ -92,16 +90,29 @@ class Interfaces:
                 state, interfaces=tuple(each for each in state.interfaces if each != interface)
             )
             around.put(after)
-            roots = {of.id, *await _joined(around, after)}
-            compares = await around.check(roots, project=self.project)
-            writes = (
-                *gone(records.of_interface(interface)),
-                touched(view.network),
-                *around.touched(roots),
-            )
-            return Plan(interface, (*compares, view.unchanged), writes)
+            compares, writes = await self._rewritten(around, after, interface, view)
+            return Plan(interface, compares, (*writes, *gone(records.of_interface(interface))))
 
         return await carry_out(self.store, make, f"router {router!r} on subnet {subnet!r}")
+
+    async def _rewritten(
+        self, around: Surroundings, state: RouterState, interface: RouterInterface, view: NetworkView
+    ) -> tuple[tuple[Compare, ...], Sequence[Write]]:
+        """The records that tell of an interface besides its own, and what must hold while it comes or goes.
+
+        Raises Clash.
+        """
+        for peer in sorted(state.asked):
+            await around.peek(peer)
+        roots = {state.router.id, *around.joined(state.router.id)}
+        beside = {each.router for each in view.interfaces} - {state.router.id}
+        for id in sorted(beside):
+            neighbour = await around.peek(id)
+            if neighbour is not None and neighbour.goes_by(interface.address):
+                roots.add(id)
+        compares = await around.check(roots, project=self.project)
+        stand = dict.fromkeys((*compares, *around.unchanged(beside), view.unchanged))
+        return tuple(stand), (touched(view.network), *around.touched(roots))
 
     async def prefixes(self, routers: Sequence[str]) -> dict[str, list[str]]:
         """The prefixes of the subnets that routers (ids) are on, in one read."""
@@ -177,10 +188,3 @@ def _refuse_next_hop(state: RouterState, interface: RouterInterface) -> None:
                 f"route {route.destination} of router {name!r} goes by {hop} in {interface.prefix}",
                 f"'plait router route remove {name} {route.destination}' comes first",
             )
-
-
-async def _joined(around: Surroundings, state: RouterState) -> list[str]:
-    """The routers that reach what this one is on."""
-    for peer in sorted(state.asked):
-        await around.peek(peer)
-    return around.joined(state.router.id)

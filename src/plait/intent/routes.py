@@ -113,6 +113,8 @@ class Routes:
 
     async def _check_hops(self, around: Surroundings, state: RouterState, route: StaticRoute) -> None:
         """Raises Invalid for a next hop that no packet can be sent to."""
+        shared = route.next_hops if len(route.next_hops) > 1 else ()
+        routers = await around.routers_at(state, shared)
         for hop in route.next_hops:
             own = state.interface_to(hop)
             if own is None:
@@ -129,10 +131,7 @@ class Routes:
             ends = (prefix.network_address, prefix.broadcast_address)
             if prefix.version == 4 and prefix.num_addresses > 2 and checks.ip(hop) in ends:
                 raise Invalid(f"next hop {hop} is no station's address in {prefix}: choose another")
-            if len(route.next_hops) == 1:
-                continue
-            others = await around.on_network(own.network)
-            if any(each.address == hop for each in others):
+            if hop in routers:
                 raise Invalid(
                     f"next hop {hop} is another router, which can't share the load with other next hops: "
                     "give it alone, or leave it out"

@@ -1,15 +1,14 @@
 """A router, and all that decides where its packets go: read, changed on paper, and checked as a whole.
 
-Rule 1: whatever changes what a router reaches writes its record again, as it is: its own interfaces and
-peerings, and the interfaces of routers that it is joined to.
-Rule 2: a check compares the record of every router whose ways it followed, and of every network where it
-looked for a router at a next hop.
+Rule 1: whatever changes where a router leads to writes its record again, as it is: its own interfaces and
+peerings, the interfaces of routers that it is joined to, and a router that comes or goes at a next hop.
+Rule 2: a check compares the record of every router whose ways it followed.
 
 So of two writers, each of whom makes something legal that together would overlap or go round, one has read
 what the other writes, and loses.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -22,8 +21,8 @@ from plait.model.topology import Topology, span
 from plait.store import keys
 from plait.store.api import ABSENT, Compare, KeyAt, Put, Revision, Store, Write
 
-MAX_COMPARES = 100
-"""Routers and networks that one check may depend on, so that it fits into a commit."""
+MAX_FOLLOWED = 100
+"""Routers that one check may depend on, so that it fits into a commit."""
 
 
 class Clash(IntentError):
@@ -43,6 +42,10 @@ class RouterState(msgspec.Struct, frozen=True):
         wanted = span(address)
         return next((each for each in self.interfaces if span(each.prefix).covers(wanted)), None)
 
+    def goes_by(self, address: str) -> bool:
+        """Whether a route has this next hop."""
+        return any(address in route.next_hops for route in self.router.routes)
+
 
 class Surroundings:
     """What has been read of routers, and what of them is to be otherwise."""
@@ -50,8 +53,8 @@ class Surroundings:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._states: dict[str, RouterState | None] = {}
-        self._on_network: dict[str, tuple[RouterInterface, ...]] = {}
         self._followed: dict[str, Compare] = {}
+        self._leads_on = False
 
     async def router(self, id: str) -> RouterState:
         """As it stands, or as it was `put`. Raises NotFound."""
@@ -86,7 +89,7 @@ class Surroundings:
         roots = set(routers)
         await self._explore(roots)
         topology = Topology(
-            {id: state.router for id, state in self._known()},
+            {id: self._as_followed(state.router) for id, state in self._known()},
             [interface for _, state in self._known() for interface in state.interfaces],
             [Peering(router=id, peer=peer) for id, state in self._known() for peer in state.asked],
         )
@@ -98,10 +101,9 @@ class Surroundings:
             if loop is not None:
                 way = " -> ".join(self.name(each, project=project) for each in loop)
                 raise Clash(f"packets would go round in a circle: {way}", "change one of these routes")
-        if len(self._followed) > MAX_COMPARES:
-            count = len(self._followed)
+        if len(self._followed) > MAX_FOLLOWED:
             raise Clash(
-                f"{count} routers and networks depend on each other: {MAX_COMPARES} is the most",
+                f"{len(self._followed)} routers lead to each other: {MAX_FOLLOWED} is the most",
                 "use fewer routes from router to router",
             )
         return tuple(self._followed.values())
@@ -132,35 +134,39 @@ class Surroundings:
                 continue
             for peer in sorted(state.asked):
                 await self.peek(peer)
-            pending.extend([each async for each in self._next(state)])
+            pending.extend(sorted(await self._next(state)))
 
-    async def _next(self, state: RouterState) -> AsyncIterator[str]:
+    async def _next(self, state: RouterState) -> set[str]:
         """The routers that static routes lead on to."""
-        for route in state.router.routes:
-            if route.router is not None:
-                yield route.router
-            elif len(route.next_hops) == 1:
-                (hop,) = route.next_hops
-                own = state.interface_to(hop)
-                others = () if own is None else await self.on_network(own.network)
-                for other in others:
-                    if other.address == hop:
-                        yield other.router
+        routes = state.router.routes
+        alone = [route.next_hops[0] for route in routes if len(route.next_hops) == 1]
+        at_hops = await self.routers_at(state, alone)
+        found = {route.router for route in routes if route.router is not None} | set(at_hops.values())
+        self._leads_on = self._leads_on or bool(found)
+        return found
 
-    async def on_network(self, network: str) -> tuple[RouterInterface, ...]:
-        """The interfaces of all routers there, with those that were `put`."""
-        if network not in self._on_network:
-            key = keys.network(network)
-            info = (await self._store.get([key])).items.get(key)
-            # Read before what it stands for: if that has changed since, the compare says so.
-            self._followed[key] = KeyAt(key, ABSENT if info is None else info.revision)
-            found = (await self._store.snapshot(keys.routers_on_network_prefix(network))).items
-            self._on_network[network] = tuple(decode(RouterInterface, each.value) for each in found.values())
-        mine = [each for _, state in self._known() for each in state.interfaces if each.network == network]
-        changed = {id for id, _ in self._known()}
-        return (*mine, *(each for each in self._on_network[network] if each.router not in changed))
+    async def routers_at(self, state: RouterState, hops: Iterable[str]) -> dict[str, str]:
+        """Which of these next hops of a router are routers: their ids. Reads the addresses' claims."""
+        subnets = {hop: own for hop in hops if (own := state.interface_to(hop)) is not None}
+        found = {
+            hop: interface.router
+            for _, other in self._known()
+            for interface in other.interfaces
+            for hop, own in subnets.items()
+            if (interface.network, interface.address) == (own.network, hop)
+        }
+        wanted = {keys.address(own.subnet, hop): hop for hop, own in subnets.items()}
+        for key, claim in (await names.read_all(self._store, sorted(wanted))).items():
+            holder = claim.value.decode()
+            if names.record_key(Router, holder) is not None:
+                found.setdefault(wanted[key], holder)
+        return found
 
     # -- what was read
+
+    def _as_followed(self, router: Router) -> Router:
+        """Without its routes if none of any router leads to another: then no circle is to be looked for."""
+        return router if self._leads_on else msgspec.structs.replace(router, routes=())
 
     def _known(self) -> Iterator[tuple[str, RouterState]]:
         return ((id, state) for id, state in self._states.items() if state is not None)
