@@ -71,7 +71,9 @@ async def test_routers_are_followed_as_far_as_routes_lead_through_them() -> None
         await until(lambda: host.ids(Network) == {"n1", "n2"})
         assert host.ids(Router) == {"r", "hub", "a"}
         # What hub knows of other prefixes leads nobody on.
-        await host.write(router("hub", StaticRoute("10.0.3.0/24", router="a")))
+        hub = router("hub", StaticRoute("10.0.3.0/24", router="a"))
+        await host.write(hub)
+        await until(lambda: host.view.get(Router, "hub") == hub)
         await host.write(network("n1", vni=6000))
         await until(lambda: host.view.get(Network, "n1") == network("n1", vni=6000))
         assert host.ids(Router) == {"r", "hub", "a"}

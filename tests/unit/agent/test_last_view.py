@@ -1,9 +1,11 @@
 """A restart of an agent: the view is where it was, store or no store; only what differs moves."""
 
+from plait.agent.reach import ReachFeed
 from plait.model.entities import Network
 from plait.model.facets import Attachment, Change, Key, Number
 from plait.model.policy import Action, AddressEntry, Group, Rule
 from plait.model.routers import Router, StaticRoute
+from plait.reach.watch import WatchReach
 from plait.store.memory import MemoryStore
 
 from .feeds import port, running, until
@@ -43,6 +45,18 @@ async def lived() -> Host:
         await host.settled()
         await until(lambda: len(host.known()) == len(WORLD))
     return host
+
+
+async def test_the_gate_is_ready_when_everything_is_known_and_not_before() -> None:
+    host = Host()
+    await host.write(*WORLD)
+    ready: list[int] = []
+    host.engine.gate.on_ready(lambda: ready.append(len(host.known())))
+    reach = ReachFeed(WatchReach(host.store, "h1"), host.engine, host.interest)
+    async with running(host.feed.run(), reach.run()):
+        await until(lambda: bool(ready))
+        await until(lambda: len(host.known()) == len(WORLD))
+    assert ready == [len(WORLD)]
 
 
 async def test_a_restart_hears_all_again_without_a_change_of_anything() -> None:
