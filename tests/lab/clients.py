@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -54,6 +54,7 @@ class Client:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
+                start_new_session=True,
                 env={**os.environ, "TOLD": str(self._told), "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"},
             )
 
@@ -63,7 +64,9 @@ class Client:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        self._process.kill()
+        # With all that it started, such as dhcpcd's helpers, if it has not ended by itself.
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     @property

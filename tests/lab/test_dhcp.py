@@ -2,6 +2,7 @@
 
 import re
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from plait.lab.wire import Wire
 from plait.model.entities import DhcpOption, HostRoute
 from plait.model.policy import Action
 from plait.wire.datagram import decode_datagram
-from plait.wire.dhcp import Kind
+from plait.wire.dhcp import Kind, Option
 from plait.wire.errors import MalformedMessage
 
 
@@ -153,6 +154,20 @@ def test_an_address_that_was_changed_is_refused_at_the_next_renewal(
         seen = len(running.events())
         running.signal(signal.SIGUSR1)
         assert running.until("bound", after=seen)["ip"] == "10.0.0.77" != before
+
+
+def test_an_endpoint_that_moved_renews_where_it_is(
+    network: MakeNetwork, endpoint: MakeEndpoint, tmp_path: Path
+) -> None:
+    client = endpoint(network(), "h1")
+    address = socket.inet_aton(client.v4)
+    offer = asked(client, Kind.DISCOVER)
+    assert offer is not None
+    client.move("h2")
+    wanted = {Option.REQUESTED_ADDRESS: address, Option.SERVER_ID: offer.options[Option.SERVER_ID]}
+    answer = asked(client, Kind.REQUEST, wanted)
+    assert answer is not None
+    assert (answer.kind, answer.yours) == (Kind.ACK, address)
 
 
 def test_two_networks_with_the_same_subnet_get_their_own_answers(

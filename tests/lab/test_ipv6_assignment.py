@@ -89,6 +89,17 @@ def test_dhcpcd_does_what_the_advertisement_says(
     assert client.v6 in (told.get("new_dhcp6_ia_na1_ia_addr1"), told.get("new_dhcp6_ia_na2_ia_addr1"))
 
 
+def test_dhcpcd_gets_its_address_with_two_messages_where_it_asks_for_that(
+    network: MakeNetwork, endpoint: MakeEndpoint, tmp_path: Path
+) -> None:
+    client = endpoint(network(), "h1")
+    bare(client)
+    with dhcpcd(client, tmp_path, "-6", "-o", "rapid_commit") as running:
+        running.until("BOUND6")
+    assert "REPLY6 received" in running.said
+    assert "REQUEST6" not in running.said
+
+
 def solicit(client: Endpoint) -> None:
     """Have the container's kernel make its addresses anew."""
     settings = {"accept_ra": 1, "autoconf": 1, "router_solicitations": 3, "accept_ra_mtu": 1, "accept_dad": 1}
