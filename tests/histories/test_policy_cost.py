@@ -148,3 +148,17 @@ def test_two_groups_that_say_the_same_share_flows_without_a_conflict() -> None:
     assert agent.compiler.flows == compile_all(agent.view).flows
     agent.hear(twins[:1])
     assert agent.compiler.flows == before
+
+
+def test_a_rule_about_everybody_decides_for_those_about_sets_without_a_conflict() -> None:
+    about_set = rule(1, remote_group="web")
+    about_all = rule(2, ports=(1001, 1001))
+    agent = Agent([*BASE, about_set, member(1)])
+    alone = dict(agent.compiler.flows)
+    agent.hear([about_all])
+    assert not agent.compiler.conflicts()
+    assert agent.compiler.flows == compile_all(agent.view).flows
+    # What led to the set is now what decides for everybody.
+    assert len(agent.compiler.flows) == len(alone)
+    agent.hear([], gone=[about_all])
+    assert agent.compiler.flows == alone
