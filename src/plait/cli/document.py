@@ -28,8 +28,9 @@ table|json`, before or after its name.
 | where the agent of this host answers | `--socket` | `PLAIT_SOCKET` | `socket` | `/run/plait/agent.sock` |
 | that file itself | | `PLAIT_CONFIG` | | |
 
-An error is one line on standard error. Exit codes: 0 done; 1 refused or failed; 2 called wrongly; 3 `status`
-or `audit` sees something that is not well; 4 `trace` finds that the packet would not arrive; 130 interrupted.
+An error is one line on standard error. Exit codes: 0 done; 1 refused or failed, or `why` finds that it would
+not pass; 2 called wrongly; 3 `status` or `audit` sees something that is not well; 4 `trace` finds that the
+packet, or its answer, would not arrive; 130 interrupted.
 """
 
 

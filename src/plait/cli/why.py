@@ -120,8 +120,8 @@ def _judgement(answer: "Answer", said: "Judgement") -> str:
 def _passed_over(answer: "Answer", said: "Judgement") -> Iterator[str]:
     for other in said.others:
         rule, group = other.rule, answer.stored.name_of("group", other.rule.group)
-        which = f"{rule.name!r} (priority {rule.priority}) of group {group!r}"
-        yield f"    not {rule.action} by {which}: {other.reason}"
+        which = f"rule {rule.name!r} ({rule.action}, priority {rule.priority}) of group {group!r}"
+        yield f"    not by {which}: {other.reason}"
 
 
 def _way(passage: "Passage") -> str:
