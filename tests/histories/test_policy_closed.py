@@ -7,9 +7,10 @@ from plait.compile import compile_all
 from plait.flows.flow import Flow
 from plait.flows.pipeline import Table
 from plait.flows.registers import POLICY
-from plait.model.entities import Port
-from plait.model.facets import Attachment, Change, Number
+from plait.model.entities import Network, Port
+from plait.model.facets import Attachment, Change, Key, Number
 from plait.model.policy import Group
+from plait.model.routers import RouterInterface
 from plait.model.view import POLICY as POLICIES
 from plait.model.view import View
 from plait.wire.openflow.actions import decode_actions, decode_instructions
@@ -103,3 +104,24 @@ def _buckets(data: bytes) -> list[list[Action]]:
         buckets.append(list(decode_actions(data[offset + BUCKET.size : offset + length])))
         offset += length
     return buckets
+
+
+def test_a_network_that_is_joined_and_not_known_yet_closes_no_port() -> None:
+    """Its id comes first, so that one day it gives its name to all that it is joined with."""
+    view = View(ME)
+    view.apply(full_world())
+    ways = [flow for flow in compile_all(view).flows if flow[0] in (Table.CLASSIFY, Table.L2)]
+    interface = RouterInterface(
+        router="r1",
+        network="a-first-one",
+        subnet="s9",
+        prefix="10.9.0.0/24",
+        address="10.9.0.1",
+        mac="02:00:00:00:09:01",
+    )
+    view.apply([Change(RouterInterface, interface.id, interface)])
+    assert set(ways) <= compile_all(view).flows.keys()
+    before = view.derived(Key("domain", "n1"))
+    view.apply([Change(Network, "a-first-one", Network(id="a-first-one", name="a", vni=9))])
+    assert (before, view.derived(Key("domain", "n1"))) == ("n1", "a-first-one")
+    assert set(ways) <= compile_all(view).flows.keys()

@@ -10,7 +10,7 @@ Rule 2: a static route by way of another router takes what that one has of the p
 Rule 3: longest prefix first; of equal prefixes own subnets, then static routes, then those of joined routers.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -104,9 +104,9 @@ class Topology:
                 self._peers.setdefault(router, []).append(peer)
         self._routes: dict[str, tuple[Route, ...]] = {}
         self._joined = self._join()
-        self._domains: dict[frozenset[str], str] = {}
+        self._alike: dict[frozenset[str], list[str]] = {}
         for network in sorted(self._joined):
-            self._domains.setdefault(self._joined[network], network)
+            self._alike.setdefault(self._joined[network], []).append(network)
 
     def peers(self, router: str) -> tuple[str, ...]:
         """The routers that it is joined to: both sides say so."""
@@ -150,9 +150,13 @@ class Topology:
         """The network itself, and those that its packets reach by routers, or come from."""
         return self._joined.get(network) or frozenset((network,))
 
-    def domain(self, network: str) -> str:
-        """The first of the networks that are joined to just the same ones: a name for that set."""
-        return self._domains.get(self.joined(network), network)
+    def domain(self, network: str, known: Container[str] | None = None) -> str:
+        """The first of the networks that are joined to just the same ones: a name for that set.
+
+        With `known`, the first of those, and the network itself if there is none.
+        """
+        alike = self._alike.get(self.joined(network), ())
+        return next((each for each in alike if known is None or each in known), network)
 
     # -- what must not be
 

@@ -67,7 +67,7 @@ class View:
     def apply(self, changes: Iterable[Change]) -> set[Key]:
         """Take the changes in and return every key whose meaning they touched."""
         dirty: set[Key] = set()
-        hosts_differ = routers_differ = False
+        hosts_differ = routers_differ = networks_differ = False
         filtered = set(self._indexes.of_kind("filtered"))
         for change in changes:
             if change.facet in _STATION_FACETS:
@@ -76,6 +76,7 @@ class View:
                 dirty.add(Key(_KIND_OF[change.facet], change.id))
                 hosts_differ |= change.facet is LiveHost
                 routers_differ |= change.facet in _ROUTER_FACETS
+                networks_differ |= change.facet is Network and bool(self.topology.networks())
         if hosts_differ:
             self._measure_room(dirty)
         if routers_differ:
@@ -85,7 +86,7 @@ class View:
                 self.all(Peering),
             )
             self._watch_next_hops()
-        if routers_differ or filtered != set(self._indexes.of_kind("filtered")):
+        if routers_differ or networks_differ or filtered != set(self._indexes.of_kind("filtered")):
             self._derive(dirty)
         return dirty
 
@@ -114,6 +115,8 @@ class View:
         dirty.add(Key("station", change.id))
         policies = {station.policy for station in (before, after) if station is not None} - {""}
         stood = {policy for policy in policies if self.members("policy", policy)}
+        networks = {station.network for station in (before, after) if station and station.ofport is not None}
+        plugged = {network for network in networks if self.members("plugged in", network)}
         self._indexes.move(change.id, before, after, of_station, dirty)
         for policy in policies:
             if bool(self.members("policy", policy)) != (policy in stood):
@@ -121,6 +124,9 @@ class View:
                     dirty.add(Key("policies", group))
                     # It is there now if it was not, and the other way round.
                     self._policies_with.setdefault(group, set()).symmetric_difference_update((policy,))
+        for network in networks:
+            if bool(self.members("plugged in", network)) != (network in plugged):
+                dirty.add(Key("part of network", network))
         for address in _addresses(before) ^ _addresses(after):
             if (holders := self._next_hops.get(address)) is not None:
                 holders ^= {change.id}
@@ -156,13 +162,15 @@ class View:
         derived: dict[Key, object] = {}
         for router in self.all(Router):
             derived[Key("routes", router.id)] = topology.routes(router.id), topology.answers_for(router.id)
+        # A network that was joined a moment ago, and is not known yet, gives nobody its name.
+        known = self._facets[Network]
         labels: dict[str, set[str]] = {}
         for network in self._indexes.of_kind("filtered"):
-            label = topology.domain(network)
+            label = topology.domain(network, known)
             for joined in topology.joined(network):
                 labels.setdefault(joined, set()).add(label)
         for network in topology.networks():
-            derived[Key("domain", network)] = topology.domain(network)
+            derived[Key("domain", network)] = topology.domain(network, known)
         for network, of_network in labels.items():
             derived[Key("scopes", network)] = tuple(sorted(of_network))
         before, self._derived = self._derived, derived
