@@ -185,6 +185,17 @@ def test_what_changes_is_told_at_once(lab: Lab, network: MakeNetwork, endpoint: 
             assert "router lifetime 0s" in text
 
 
+def test_an_agent_that_comes_back_says_everything_again(
+    lab: Lab, network: MakeNetwork, endpoint: MakeEndpoint
+) -> None:
+    client = endpoint(network(), "h1")
+    with Wire(client.namespace) as wire:
+        client.host.kill_agent()
+        client.host.start_agent()
+        wire.until(lambda frame: "prefix info" in advertisement_in(frame))
+    lab.wait_ready("h1")
+
+
 def test_a_kernel_s_detection_of_duplicates_finds_nobody(
     lab: Lab, network: MakeNetwork, endpoint: MakeEndpoint
 ) -> None:

@@ -128,7 +128,9 @@ class Programming:
             heard, self._since_dump = self._since_dump, None
         for event in heard:
             self._repair_flow(event)
-        self.connection = connection
+        if self.connection is None:
+            self.connection = connection
+            self.advertising.say_again()
         log.info(
             "switch connected",
             flows=len(flows),

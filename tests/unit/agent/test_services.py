@@ -216,6 +216,7 @@ async def advertised(engine: Engine) -> Iterable[tuple[Switch, Advertising]]:
     advertising = Advertising(engine, switch.packet_out)
     engine.open_gate()
     task = asyncio.create_task(advertising.run())
+    advertising.say_again()
     yield switch, advertising
     task.cancel()
     await asyncio.wait([task])

@@ -53,10 +53,15 @@ class Advertising:
         decode_solicitation(punted.frame)
         self._ask(punted.ofport)
 
+    def say_again(self) -> None:
+        """There is a switch again, or for the first time: say everything to everybody."""
+        self._last.clear()
+        self._touched.update(network.id for network in self._engine.view.all(Network))
+        self._wake.set()
+
     async def run(self) -> None:
         """For ever."""
         await self._engine.gate.opened()
-        self._touched.update(network.id for network in self._engine.view.all(Network))
         while True:
             await self._answer()
             now = monotonic()
