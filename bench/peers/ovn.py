@@ -10,7 +10,7 @@ Source: ovn-architecture(7), ovn-nb(5), ovn-sb(5), ovn-controller(8).
 
 import shutil
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class Ovn:
         self._start_central()
         for host in lab.hosts.values():
             self._join(host, monitor_all=monitor_all)
-        self._nb = Rows(self._directory / "nb.sock", "OVN_Northbound")
+        self.nb = Rows(self._directory / "nb.sock", "OVN_Northbound")
         self._sb = Rows(self._directory / "sb.sock", "OVN_Southbound")
         self._switches = {
             name: Rows(host.switch.db_socket, "Open_vSwitch") for name, host in lab.hosts.items()
@@ -67,14 +67,14 @@ class Ovn:
         wait_until(
             lambda: len(self._sb.select("Chassis", ["name"])) == len(lab.hosts), "chassis have registered"
         )
-        self._nb.transact(insert("Logical_Switch", {"name": plan.TESTED}))
+        self.nb.transact(insert("Logical_Switch", {"name": plan.TESTED}))
         self._bridges = {
             name: rows.select("Bridge", ["_uuid"], [["name", "==", "br-int"]])[0]["_uuid"]
             for name, rows in self._switches.items()
         }
 
     def close(self) -> None:
-        for rows in (self._nb, self._sb, *self._switches.values()):
+        for rows in (self.nb, self._sb, *self._switches.values()):
             rows.close()
 
     # -- what is measured
@@ -99,7 +99,7 @@ class Ovn:
                 place = plan.place(number)
                 operations.append(_port(place.name, place.mac, place.address, f"p{number}"))
                 members.setdefault(plan.network_name(place.network), []).append(named(f"p{number}"))
-            self._nb.transact(*operations, *(_joins(switch, ports) for switch, ports in members.items()))
+            self.nb.transact(*operations, *self.joins(members))
         self._have = first + ports
 
     def bind(self, first: int, ports: int) -> None:
@@ -127,10 +127,10 @@ class Ovn:
 
     def confirmed(self, ports: int = 0) -> None:
         """What `ovn-nbctl --wait=hv sync` does."""
-        self._nb.transact(raise_by_one("NB_Global", "nb_cfg"))
-        wanted = self._nb.select("NB_Global", ["nb_cfg"])[0]["nb_cfg"]
+        self.nb.transact(raise_by_one("NB_Global", "nb_cfg"))
+        wanted = self.nb.select("NB_Global", ["nb_cfg"])[0]["nb_cfg"]
         wait_until(
-            lambda: self._nb.select("NB_Global", ["hv_cfg"])[0]["hv_cfg"] >= wanted,
+            lambda: self.nb.select("NB_Global", ["hv_cfg"])[0]["hv_cfg"] >= wanted,
             "all hosts have confirmed",
             timeout_s=300,
         )
@@ -146,7 +146,7 @@ class Ovn:
         names = {endpoint.name for endpoint in endpoints}
 
         def up() -> bool:
-            rows = self._nb.select("Logical_Switch_Port", ["name"], [["up", "==", True]])
+            rows = self.nb.select("Logical_Switch_Port", ["name"], [["up", "==", True]])
             return names <= {row["name"] for row in rows}
 
         wait_until(up, "all ports are up", timeout_s=120, every_s=0.01)
@@ -160,8 +160,8 @@ class Ovn:
             take("Bridge", [["_uuid", "==", self._bridges[host]]], "ports", [port]),
             raise_by_one("Open_vSwitch", "next_cfg"),
         )
-        logical = self._nb.select("Logical_Switch_Port", ["_uuid"], [["name", "==", endpoint.name]])
-        self._nb.transact(
+        logical = self.nb.select("Logical_Switch_Port", ["_uuid"], [["name", "==", endpoint.name]])
+        self.nb.transact(
             take("Logical_Switch", [["name", "==", plan.TESTED]], "ports", [logical[0]["_uuid"]])
         )
 
@@ -176,12 +176,19 @@ class Ovn:
         """What `ovn-nbctl` does, for what is not measured."""
         self._ctl("ovn-nbctl", f"--db=unix:{self._directory}/nb.sock", *arguments)
 
+    def joins(self, members: Mapping[str, Sequence[Any]]) -> list[Operation]:
+        """Put new ports, by the switch that they are of, where they belong."""
+        return [
+            add("Logical_Switch", [["name", "==", switch]], "ports", ports)
+            for switch, ports in members.items()
+        ]
+
     # -- the parts of it
 
     def _wish_for(self, endpoints: Sequence[Endpoint]) -> None:
-        self._nb.transact(
+        self.nb.transact(
             *(_port(each.name, each.mac, each.v4, f"p{n}") for n, each in enumerate(endpoints)),
-            _joins(plan.TESTED, [named(f"p{n}") for n in range(len(endpoints))]),
+            *self.joins({plan.TESTED: [named(f"p{n}") for n in range(len(endpoints))]}),
         )
 
     def plug(self, endpoints: Sequence[Endpoint], host: str) -> None:
@@ -203,26 +210,26 @@ class Ovn:
     def _base(self) -> None:
         """Switches, stub chassis, and one port of either host in every switch."""
         for n in range(1, plan.NETWORKS):
-            self._nb.transact(insert("Logical_Switch", {"name": plan.network_name(n)}))
+            self.nb.transact(insert("Logical_Switch", {"name": plan.network_name(n)}))
         for n in range(plan.STUBS):
             name = f"stub{n}"
             encap = {"type": "geneve", "ip": plan.stub_address(n), "chassis_name": name}
             chassis = {"name": name, "hostname": name, "encaps": ["set", [named("e")]]}
             self._sb.transact(insert("Encap", encap, "e"), insert("Chassis", chassis))
         for n in range(plan.NETWORKS):
-            self._nb.transact(
+            self.nb.transact(
                 *(
                     _port(f"anchor{n}-h{h}", plan.anchor_mac(n, h), plan.anchor_address(n, h), f"p{h}")
                     for h in (1, 2)
                 ),
-                _joins(plan.network_name(n), [named("p1"), named("p2")]),
+                *self.joins({plan.network_name(n): [named("p1"), named("p2")]}),
             )
         for name, host in self.lab.hosts.items():
             plan.plug_anchors(host, (f"anchor{n}-{name}" for n in range(plan.NETWORKS)))
         self._stands = True
         wait_until(
             lambda: (
-                len(self._nb.select("Logical_Switch_Port", ["name"], [["up", "==", True]]))
+                len(self.nb.select("Logical_Switch_Port", ["name"], [["up", "==", True]]))
                 >= 2 * plan.NETWORKS
             ),
             "anchors are up",
@@ -303,10 +310,6 @@ def _port(name: str, mac: str, address: str, uuid_name: str) -> Operation:
     place = f"{mac} {address}"
     row = {"name": name, "addresses": place, "port_security": place}
     return insert("Logical_Switch_Port", row, uuid_name)
-
-
-def _joins(switch: str, ports: Sequence[Any]) -> Operation:
-    return add("Logical_Switch", [["name", "==", switch]], "ports", ports)
 
 
 @contextmanager
