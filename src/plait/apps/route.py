@@ -44,9 +44,13 @@ def router(lens: Lens, id: str) -> Iterator[Flow]:
     router = lens.router(id)
     if router is None:
         return
+    interfaces = lens.answers_for(id)
+    # Of joined routers much is known here; their packets begin elsewhere.
+    if not any(lens.takes_part(each.network) for each in interfaces if each.router == id):
+        return
     of_router = ROUTER.is_(router.vni)
     largest_bytes = 0
-    for interface in lens.answers_for(id):
+    for interface in interfaces:
         # Another router on the subnet has no station either that it could be sent to.
         others = lens.interfaces_on(interface.network)
         for address in (each.address for each in others if each.subnet == interface.subnet):

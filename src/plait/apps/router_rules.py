@@ -58,7 +58,7 @@ _NOT_ROUTED = (
 """As source and as destination. Source: RFC 6890."""
 
 _ECHO_TTL = 64
-_LATER_FRAGMENT = (2, 2)
+LATER_FRAGMENT = (2, 2)
 
 
 def _told(reason: Punt) -> bytes:
@@ -113,7 +113,7 @@ def _echo_v4() -> Iterator[Flow]:
     )
     answer = apply(*around, set_field("icmpv4_type", ECHO_REPLY), output(IN_PORT))
     yield flow(Table.LOCAL, 100, match(**icmp, icmpv4_type=ECHO_REQUEST), answer)
-    yield flow(Table.LOCAL, 110, match(**icmp, ip_frag=_LATER_FRAGMENT), apply(*around, output(IN_PORT)))
+    yield flow(Table.LOCAL, 110, match(**icmp, ip_frag=LATER_FRAGMENT), apply(*around, output(IN_PORT)))
     yield flow(Table.LOCAL, 50, match(**icmp), b"")
 
 
@@ -130,7 +130,7 @@ def _echo_v6() -> Iterator[Flow]:
     answer = apply(*around, set_field("icmpv6_type", ECHO_REPLY_V6), output(IN_PORT))
     yield flow(Table.LOCAL, 100, match(**icmp, icmpv6_type=ECHO_REQUEST_V6), answer)
     # Of what protocol a later fragment is, Open vSwitch does not see: its next header is that of fragments.
-    later = match(eth_type=ETH_IPV6, ip_proto=PROTO_FRAGMENT, ip_frag=_LATER_FRAGMENT)
+    later = match(eth_type=ETH_IPV6, ip_proto=PROTO_FRAGMENT, ip_frag=LATER_FRAGMENT)
     yield flow(Table.LOCAL, 110, later, apply(*around, output(IN_PORT)))
     yield flow(Table.LOCAL, 50, match(**icmp), b"")
 

@@ -92,10 +92,10 @@ PIPELINE: tuple[Declaration, ...] = (
     ),
     _declare(
         Table.RESOLVE,
-        "who has this address? ARP, neighbour solicitations, group reports and DHCP stop here",
+        "who has this address? ARP, ND, group reports, DHCP and pings of the gateway stop here",
         "reg0 in_port arp_op arp_spa arp_tpa arp_sha icmpv6_type icmpv6_code nw_ttl nd_target eth_src eth_dst"
-        f" udp_src udp_dst {_ADDRESSES} {_IP_FIELDS}",
-        (Table.ANSWER, Table.EGRESS),
+        f" ip_frag udp_src udp_dst {_ADDRESSES} {_IP_FIELDS}",
+        (Table.ANSWER, Table.EGRESS, Table.LOCAL),
         "on to EGRESS; but ARP, ND and router discovery that nobody answered are dropped",
     ),
     _declare(

@@ -65,6 +65,8 @@ def _of_peering(peering: Peering) -> Iterator[Key]:
 
 def of_station(station: Station) -> Iterator[Key]:
     """The sets that an endpoint is in."""
+    if station.ofport is not None:
+        yield Key("plugged in", station.network)
     if station.multicast:
         yield Key("subscribers", station.network)
     if station.policy:

@@ -83,6 +83,11 @@ class Lens:
         """The OpenFlow group id of a multicast group; None until it has one."""
         return self._number(MULTICAST, f"{network}/{address}")
 
+    def takes_part(self, network: str) -> bool:
+        """Whether a port of the network is plugged in here, so that its packets can begin here."""
+        self.reads.add(Key("part of network", network))
+        return bool(self._view.members("plugged in", network))
+
     # -- routing
 
     def router(self, id: str) -> Router | None:
