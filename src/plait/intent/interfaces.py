@@ -106,11 +106,13 @@ class Interfaces:
             await around.peek(peer)
         roots = {state.router.id, *around.joined(state.router.id)}
         beside = {each.router for each in view.interfaces} - {state.router.id}
+        leading = {state.router.id}
         for id in sorted(beside):
             neighbour = await around.peek(id)
             if neighbour is not None and neighbour.goes_by(interface.address):
-                roots.add(id)
-        compares = await around.check(roots, project=self.project)
+                leading.add(id)
+        roots |= leading
+        compares = await around.check(roots, leading=leading, project=self.project)
         stand = dict.fromkeys((*compares, *around.unchanged(beside), view.unchanged))
         return tuple(stand), (touched(view.network), *around.touched(roots))
 

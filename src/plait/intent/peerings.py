@@ -62,7 +62,7 @@ class Peerings:
             # Until the other side agrees nothing changes, and its subnets are its own affair.
             roots = {of.id, other.id}
             if joins:
-                compares = await around.check(roots, project=self.project)
+                compares = await around.check(roots, leading=roots, project=self.project)
             else:
                 compares = around.unchanged(roots)
             peering = Peering(router=of.id, peer=other.id, project=of.project)
@@ -95,7 +95,8 @@ class Peerings:
                 )
             around.put(msgspec.structs.replace(state, asked=state.asked - {other.id}))
             roots = [of.id, other.id] if of.id in theirs.asked else [of.id]
-            compares = await around.check(roots, project=self.project)
+            # What this uncovers of the other side's routes is their affair: nobody is kept joined by them.
+            compares = await around.check(roots, leading=[of.id], project=self.project)
             peering = Peering(router=of.id, peer=other.id, project=of.project)
             writes = (*gone(records.of_peering(peering)), *around.touched(roots))
             return Plan(other, compares, writes)

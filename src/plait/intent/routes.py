@@ -73,7 +73,7 @@ class Routes:
     ) -> Plan[Router]:
         after = msgspec.structs.replace(state.router, routes=routes)
         around.put(msgspec.structs.replace(state, router=after))
-        compares = await around.check([after.id], project=self.project)
+        compares = await around.check((), leading=[after.id], project=self.project)
         return Plan(after, compares, (Put(keys.router(after.id), encode(after)),))
 
     async def _joined(self, around: Surroundings, state: RouterState, ref: str) -> Router:

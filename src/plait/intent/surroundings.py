@@ -84,10 +84,15 @@ class Surroundings:
         state = self._states.get(id)
         return id if state is None else called(state.router, project=project)
 
-    async def check(self, routers: Iterable[str], *, project: str) -> tuple[Compare, ...]:
-        """Raises Clash if something is wrong around these; else what has to hold for that to stay true."""
-        roots = set(routers)
-        await self._explore(roots)
+    async def check(
+        self, routers: Iterable[str], *, project: str, leading: Iterable[str]
+    ) -> tuple[Compare, ...]:
+        """Raises Clash if one of these would reach overlapping subnets, or one that is `leading` a circle.
+
+        Else what has to hold for that to stay true.
+        """
+        roots, starts = set(routers), set(leading)
+        await self._explore(roots | starts)
         topology = Topology(
             {id: self._as_followed(state.router) for id, state in self._known()},
             [interface for _, state in self._known() for interface in state.interfaces],
@@ -97,6 +102,7 @@ class Surroundings:
             overlap = topology.overlap(id)
             if overlap is not None:
                 raise self._overlap(id, *overlap, project=project)
+        for id in sorted(starts):
             loop = topology.loop(id)
             if loop is not None:
                 way = " -> ".join(self.name(each, project=project) for each in loop)

@@ -201,3 +201,29 @@ async def test_two_interfaces_never_close_a_circle(interleaving, routed_well) ->
         )
         assert sum(isinstance(each, BaseException) for each in outcomes) == 1
         await routed_well(store)
+
+
+async def test_a_long_circle_is_never_closed_at_both_ends(interleaving, routed_well) -> None:
+    for seed in range(80):
+        store = interleaving(seed)
+        one, other = Intent(store), Intent(store)
+        for name in WORLD:
+            await one.networks.create(f"n-{name}")
+            await one.subnets.create(f"n-{name}", WORLD[name], name=name)
+        for router in ("r", "s", "t", "u"):
+            await one.routers.create(router)
+        for pair in (("s", "t"), ("t", "s"), ("u", "r"), ("r", "u")):
+            await one.peerings.add(*pair)
+        await one.interfaces.add("r", "a")
+        await one.interfaces.add("t", "b")
+        await one.routes.add("r", "10.9.0.0/16", next_hops=["10.0.0.5"])
+        await one.routes.add("s", "10.9.0.0/16", via="t")
+        await one.routes.add("t", "10.9.0.0/16", next_hops=["10.1.0.5"])
+        await one.routes.add("u", "10.9.0.0/16", via="r")
+        outcomes = await asyncio.gather(
+            one.interfaces.add("s", "a", address="10.0.0.5"),
+            other.interfaces.add("u", "b", address="10.1.0.5"),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(each, BaseException) for each in outcomes) == 1
+        await routed_well(store)

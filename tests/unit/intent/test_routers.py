@@ -244,6 +244,39 @@ async def test_a_router_goes_with_all_that_it_has(intent: Intent, refused, other
     assert await intent.routers.list() == []
 
 
+async def test_what_a_router_gives_up_may_not_uncover_a_circle(
+    intent: Intent, refused, other: Intent
+) -> None:
+    await join(intent, other)
+    await intent.networks.create("m")
+    await intent.subnets.create("m", "10.9.0.0/24", name="inside")
+    await intent.interfaces.add("edge", "inside")
+    await other.routes.add("edge", "10.9.0.0/24", via="default/edge")
+    await intent.routes.add("edge", "10.9.0.0/16", via="other/edge")
+    await refused(
+        intent.interfaces.remove("edge", "inside"),
+        Clash,
+        "packets would go round in a circle: edge -> other/edge -> edge",
+    )
+    await other.routes.remove("edge", "10.9.0.0/24")
+    await intent.interfaces.remove("edge", "inside")
+
+
+async def test_nobody_is_kept_joined_by_the_routes_of_others(store, intent: Intent, other: Intent) -> None:
+    await join(intent, other)
+    third = Intent(store, project="third")
+    await third.networks.create("n")
+    await third.subnets.create("n", "10.9.0.0/24", name="four")
+    await third.routers.create("edge")
+    await third.interfaces.add("edge", "four")
+    await third.peerings.add("edge", "default/edge")
+    await intent.peerings.add("edge", "third/edge")
+    await other.routes.add("edge", "10.9.0.0/24", via="default/edge")
+    await intent.routes.add("edge", "10.9.0.0/16", via="other/edge")
+    await third.peerings.remove("edge", "default/edge")
+    assert [peer.state for peer in await third.peerings.list("edge")] == [PeeringState.ASKED]
+
+
 Way = Callable[[Intent, Intent], Awaitable[object]]
 
 
