@@ -14,7 +14,7 @@ from plait.flows.pipeline import Table, check
 from plait.flows.punt import Punt
 from plait.flows.trace import Answered, Delivered, Punted, Sent, Switch, Trace
 from plait.model.entities import Endpoint, Transport
-from plait.model.facets import Change
+from plait.model.facets import Attachment, Change, Key
 from plait.model.routers import Peering, Router, RouterInterface, StaticRoute
 from plait.wire.openflow import parsed
 from plait.wire.openflow.decode import decode_instructions
@@ -405,6 +405,20 @@ def test_every_flow_does_only_what_its_table_declares_and_every_drop_and_punt_ha
             assert not reasons.of_drop(flow.table, flow).startswith("a flow of table"), flow
     for punt in (Punt.TTL_EXPIRED, Punt.NO_ROUTE, Punt.NO_HOST, Punt.NO_PORT, Punt.TOO_BIG):
         assert "is told" in reasons.of_punt(bytes((punt,)))
+
+
+def test_a_router_is_here_only_while_a_port_of_its_networks_is() -> None:
+    without_far = compiled(Change(Attachment, "f", None), Change(Attachment, "b", None))
+    owners = {entry.owner for entry in without_far.flows.values()}
+    assert Key("router", "r1") in owners
+    assert Key("router", "r2") not in owners
+    interfaces = {key.id for key in owners if key.kind == "interface"}
+    assert interfaces == {"r1/web4", "r1/web6", "r3/twin4", "r3/twin6"}
+    # What begins here is routed as before.
+    for version in (V4, V6):
+        assert [type(end) for end in send(A, ping(A, address(B2, version)), switch(without_far)).ends] == [
+            Sent
+        ]
 
 
 def test_no_two_owners_claim_a_flow() -> None:

@@ -15,6 +15,7 @@ from plait.lab.endpoint import Endpoint
 from plait.lab.lab import Lab
 from plait.lab.waiting import wait_until
 from plait.model.entities import DEFAULT_PROJECT, Network, Transport
+from plait.model.policy import Action
 from plait.model.routers import Router
 
 T = TypeVar("T")
@@ -130,12 +131,12 @@ class Routed:
             end.exec("ip", "route", "add", "default", "via", gateway)
         return end
 
-    def filter(self, end: Endpoint) -> None:
-        """Put the endpoint in a group of its own, which lets everything out and nothing in."""
+    def filter(self, end: Endpoint, *, egress: Action = Action.ALLOW) -> None:
+        """Put the endpoint in a group of its own, which lets nothing in, and out what `egress` says."""
         name = f"of-{end.name}"
 
         async def work(intent: Intent) -> None:
-            self._groups.append((await intent.groups.create(name, isolated=True)).id)
+            self._groups.append((await intent.groups.create(name, isolated=True, egress=egress)).id)
             await intent.members.add(name, [end.record.port or ""])
 
         self.run(work)

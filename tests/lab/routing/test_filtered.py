@@ -8,6 +8,7 @@ from tests.lab.routing.conftest import VERSIONS, Routed, address, gateways, wait
 from plait.lab.endpoint import Endpoint
 from plait.lab.errors import CommandError
 from plait.lab.streams import TcpStream
+from plait.model.policy import Action
 
 both = pytest.mark.parametrize("version", VERSIONS)
 
@@ -58,3 +59,17 @@ def test_its_tcp_finds_the_smaller_mtu_and_fragments_pass(
     assert stream.wait_received(1 << 20)
     assert stream.stop().whole
     one.exec("ping", "-c", "5", "-i", "0.2", "-W", "2", "-M", "want", "-s", "4000", address(other, version))
+
+
+def test_one_that_may_send_nothing_reaches_its_gateway_and_nobody_else(routed: Routed) -> None:
+    router = routed.router()
+    one = routed.endpoint(routed.network(1, router), "h1")
+    other = routed.endpoint(routed.network(2, router), "h2")
+    wait_reaches(one, other.v4, other.v6)
+    routed.filter(one, egress=Action.DENY)
+    wait_loses(one, other.v4, other.v6)
+    for gateway in gateways(1):
+        assert one.ping(gateway, count=20, interval_s=0.005).lost == 0
+        one.exec("ping", "-c", "2", "-i", "0.1", "-W", "2", "-s", "4000", gateway)
+    for far in gateways(2):
+        assert not one.reaches(far)
