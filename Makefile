@@ -17,7 +17,7 @@ help: ## List the targets
 setup: ## Install what is missing: system packages and .venv (does nothing when all is there)
 	@scripts/setup
 
-demo: setup ## Three hosts, two networks with the same subnet: what must be reached is, what must not is not
+demo: setup ## Three hosts: what must be reached is, what must not is not; routers, groups and why
 	@$(AS_ROOT) $(BIN)/python -m plait.lab.demo
 
 test: setup lint ## Lint, then every test; prints the slowest

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from time import monotonic
 
+from plait.lab import demo_project
 from plait.lab.endpoint import Endpoint
 from plait.lab.host import plait_command
 from plait.lab.lab import Lab
@@ -78,6 +79,7 @@ class Demo:
         self._look()
         self._move(red)
         self._kill(red)
+        demo_project.play(self)
         self.say("All of it held." if not self.failures else f"{self.failures} claims did not hold.")
         return self.failures
 
