@@ -23,7 +23,7 @@ FIRST_PAUSE_S, FIRST_COUNT = 16.0, 3
 ROUTER_LIFETIME_S = 1800
 """Three times the longest pause, so that two lost ones don't matter; DNS servers and routes count as long."""
 PREFIXES_AT_ONCE = 16
-MAX_ROUTES = 16
+MAX_ROUTES = 8
 
 
 def advertisements_of(

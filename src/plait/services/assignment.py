@@ -11,9 +11,9 @@ from plait.services.identity import link_local, server_duid, service_mac
 from plait.wire.dhcpv6 import Option, ntp_servers
 from plait.wire.domain_names import encode_names
 
-MAX_SERVERS = 16
-MAX_NAMES_BYTES = 512
-"""Bounds of what is told, so that every answer fits into one packet."""
+MAX_SERVERS = 8
+MAX_NAMES_BYTES = 256
+"""Of what is told beside addresses, so that it fits into a packet that every link carries (1,280 bytes)."""
 
 _FIRST_FREE = 15
 _OF_THE_PROTOCOL = frozenset({16, 17, 18, 19, 20, 25, 26, 32, 82, 83})

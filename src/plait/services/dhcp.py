@@ -18,7 +18,6 @@ from plait.wire.datagram import Datagram, encode_datagram
 from plait.wire.dhcp import (
     CLIENT_PORT,
     LEAST_ROOM_BYTES,
-    MAX_MESSAGE_BYTES,
     NO_ADDRESS,
     SERVER_PORT,
     Kind,
@@ -31,7 +30,6 @@ from plait.wire.dhcp import (
 _EVERYBODY, _EVERYBODY_MAC = b"\xff" * 4, b"\xff" * 6
 _HEADERS_BYTES = 20 + 8 + 240
 _TYPE_AND_END_BYTES = 4
-_MESSAGE_BYTES_MAX = 20 + 8 + MAX_MESSAGE_BYTES
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -76,12 +74,12 @@ def _give(kind: Kind, leases: Leases, lease: Lease, message: Message) -> bytes:
         to, to_mac = _EVERYBODY, _EVERYBODY_MAC
     else:
         to, to_mac = lease.address, message.mac
-    options = _fitting(lease, lease.offered, message)
+    options = _fitting(lease, lease.offered, message, leases.largest_bytes)
     return _frame(kind, leases, lease, message, options, to=to, to_mac=to_mac, yours=lease.address)
 
 
 def _inform(leases: Leases, lease: Lease, message: Message) -> bytes:
-    options = _fitting(lease, lease.informed, message)
+    options = _fitting(lease, lease.informed, message, leases.largest_bytes)
     return _frame(
         Kind.ACK, leases, lease, message, options, to=message.client, to_mac=message.mac, yours=NO_ADDRESS
     )
@@ -108,10 +106,10 @@ def _same_client(message: Message) -> bytes:
     return b"" if client_id is None else encode_option(Option.CLIENT_ID, client_id)
 
 
-def _fitting(lease: Lease, everything: bytes, message: Message) -> bytes:
+def _fitting(lease: Lease, everything: bytes, message: Message, largest_bytes: int) -> bytes:
     """All options if the client has room for them; else those that it asks for, as far as they go in."""
     client_id = _same_client(message)
-    room = _room_bytes(message) - len(client_id) - _TYPE_AND_END_BYTES
+    room = _room_bytes(message, largest_bytes) - len(client_id) - _TYPE_AND_END_BYTES
     if len(everything) <= room:
         return everything + client_id
     has_lease = everything is lease.offered
@@ -136,10 +134,10 @@ def _as_far_as(room: int, options: Iterable[bytes]) -> Iterable[bytes]:
             yield option
 
 
-def _room_bytes(message: Message) -> int:
+def _room_bytes(message: Message, largest_bytes: int) -> int:
     """For options, in a packet of the size that the client takes (RFC 2132, section 9.10)."""
     size = int.from_bytes(message.options.get(Option.MAX_SIZE, b"")[:2], "big")
-    return max(min(size, _MESSAGE_BYTES_MAX) - _HEADERS_BYTES, LEAST_ROOM_BYTES)
+    return max(min(size, largest_bytes) - _HEADERS_BYTES, LEAST_ROOM_BYTES)
 
 
 def _frame(

@@ -10,7 +10,7 @@ for another server, or with what must not be in it (section 16): nothing
 """
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -31,8 +31,12 @@ from plait.wire.dhcpv6 import (
     encode_status,
 )
 
-MAX_ASSOCIATIONS = 16
-"""Associations of one message that are answered, and addresses of one that are looked at."""
+MAX_ASSOCIATIONS = 8
+"""Associations of one message that are answered."""
+MAX_ADDRESSES = 32
+"""Addresses of one association, the port's own first."""
+MAX_MESSAGE_BYTES = 1280 - 40 - 8
+"""What every IPv6 link carries (RFC 8200, section 5): options for which there is no room are left out."""
 
 _LEAST_REFRESH_S = 600
 """RFC 8415, section 7.6, IRT_MINIMUM."""
@@ -60,11 +64,20 @@ def answer(assignment: Assignment, message: Message, *, mac: bytes, source: byte
     options = [encode_option(Option.SERVER_ID, assignment.duid), *inner]
     if message.client_id is not None:
         options.insert(0, encode_option(Option.CLIENT_ID, message.client_id))
-    payload = encode_message(kind, message.xid, options)
+    payload = encode_message(kind, message.xid, _fitting(options))
     frame = encode_datagram(
         Datagram(assignment.server_mac, mac, assignment.server, source, SERVER_PORT, CLIENT_PORT, payload)
     )
     return Answer(frame, _declined(assignment, message) if message.kind == Kind.DECLINE else ())
+
+
+def _fitting(options: Iterable[bytes]) -> Iterator[bytes]:
+    """The options, which come by their weight, as far as they go in."""
+    room = MAX_MESSAGE_BYTES - 4
+    for option in options:
+        if len(option) <= room:
+            room -= len(option)
+            yield option
 
 
 def _is_valid(assignment: Assignment, message: Message) -> bool:
@@ -118,20 +131,23 @@ def _own(assignment: Assignment, association: Association, kind: int) -> bytes:
     if not assignment.addresses:
         status = Status.NO_BINDING if keeps else Status.NO_ADDRESSES
         return encode_association(association, encode_status(status))
-    said = association.addresses[:MAX_ASSOCIATIONS]
+    said = association.addresses[:MAX_ADDRESSES]
     if kind == Kind.REQUEST and not all(_is_on_link(assignment, address) for address in said):
         return encode_association(association, encode_status(Status.NOT_ON_LINK))
     own = {each.address for each in assignment.addresses}
     addresses = [
         encode_address(each.address, preferred_s=each.lease_s, valid_s=each.lease_s)
-        for each in assignment.addresses
+        for each in assignment.addresses[:MAX_ADDRESSES]
     ]
     if keeps:
         addresses += [encode_address(each, preferred_s=0, valid_s=0) for each in said if each not in own]
     shortest_s = min(each.lease_s for each in assignment.addresses)
     # RFC 8415, section 21.4: half of the time, and four fifths.
     return encode_association(
-        association, b"".join(addresses), renew_s=shortest_s // 2, rebind_s=shortest_s * 4 // 5
+        association,
+        b"".join(addresses[:MAX_ADDRESSES]),
+        renew_s=shortest_s // 2,
+        rebind_s=shortest_s * 4 // 5,
     )
 
 

@@ -12,6 +12,8 @@ from plait.services.identity import FALLBACK_SERVER, service_mac
 from plait.wire.dhcp import Option, classless_routes, encode_options
 from plait.wire.domain_names import encode_compressed_names
 
+MAX_PACKET_BYTES = 1500
+
 _OF_THE_PROTOCOL = frozenset(
     {
         Option.REQUESTED_ADDRESS,
@@ -44,10 +46,14 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
 
 
 class Leases(msgspec.Struct, frozen=True):
-    """All leases of a port, the first of which a client gets that asks for none in particular."""
+    """All leases of a port, the first of which a client gets that asks for none in particular.
+
+    No answer is a packet of more than `largest_bytes`, whatever its client takes.
+    """
 
     mac: bytes
     server_mac: bytes
+    largest_bytes: int
     leases: tuple[Lease, ...]
 
 
@@ -68,7 +74,8 @@ def leases_of(
     )
     if not leases:
         return None
-    return Leases(bytes.fromhex(port.mac.replace(":", "")), service_mac(network.id), leases)
+    mac = bytes.fromhex(port.mac.replace(":", ""))
+    return Leases(mac, service_mac(network.id), min(mtu_bytes or MAX_PACKET_BYTES, MAX_PACKET_BYTES), leases)
 
 
 def default_router(subnet: Subnet, interfaces: Iterable[RouterInterface]) -> str | None:

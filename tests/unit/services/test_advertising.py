@@ -16,7 +16,7 @@ from plait.services.advertising import (
     farewells,
 )
 from plait.services.identity import link_local, service_mac
-from plait.wire.router_advertisement import Advertisement
+from plait.wire.router_advertisement import Advertisement, encode_advertisement
 
 NETWORK = Network(id="n1", name="web", vni=5000)
 
@@ -34,7 +34,7 @@ def interface(router: int, on: Subnet, host: int = 1) -> RouterInterface:
         subnet=on.id,
         prefix=on.prefix,
         address=f"{on.prefix.removesuffix('/64')}{host}",
-        mac=f"02:00:00:00:0{router}:0{on.id[1:]}",
+        mac=f"02:00:00:00:0{router}:{int(on.id[1:]):02x}",
     )
 
 
@@ -148,3 +148,18 @@ def test_nothing_is_said_for_longer_than_a_router_counts() -> None:
     (router,) = said(subnet(1), on=(interface(1, subnet(1)),))
     assert router.lifetime_s >= 3 * LONGEST_PAUSE_S
     assert router.extra_s >= 3 * LONGEST_PAUSE_S
+
+
+def test_the_largest_advertisement_fits_into_a_packet_that_every_link_carries() -> None:
+    subnets = tuple(
+        subnet(
+            number,
+            dns=tuple(f"fd00:{number}::{n:x}" for n in range(1, 30)),
+            search=tuple(f"{'x' * 60}.example{n}.com" for n in range(30)),
+            routes=tuple(HostRoute(f"fd01:{n:x}::/128", f"fd00:{number}::1") for n in range(30)),
+        )
+        for number in range(10, 50)
+    )
+    interfaces = tuple(interface(1, each) for each in subnets)
+    for each in said(*subnets, on=interfaces):
+        assert len(encode_advertisement(each)) <= 14 + 1280

@@ -250,12 +250,24 @@ def test_whatever_a_client_says_it_gets_its_own_addresses_or_none(
         assert frame is None or len(frame) <= 1514
 
 
-def test_the_largest_question_gets_an_answer_of_one_frame() -> None:
-    many = tuple(IPv6Address(f"fd00:10::{n:x}").packed for n in range(16, 60))
-    port = msgspec.structs.replace(
-        PORT, addresses=tuple(FixedAddress("s1", f"fd00:10::{n:x}") for n in range(1, 9))
+def test_the_largest_answer_fits_into_a_packet_that_every_link_carries() -> None:
+    many = tuple(IPv6Address(f"fd00:10::{n:x}").packed for n in range(100, 144))
+    subnet = msgspec.structs.replace(
+        SUBNET,
+        dns=tuple(f"fd00::{n:x}" for n in range(1, 30)),
+        ntp=tuple(f"fd00::{n:x}" for n in range(1, 30)),
+        search=tuple(f"{'x' * 60}.example{n}.com" for n in range(30)),
+        dhcp_options=tuple(DhcpOption(6, code, "ab" * 255) for code in range(100, 110)),
     )
-    message = asked(Kind.REBIND, *(na(*many, id=bytes((0, 0, 0, n))) for n in range(40)))
-    frame = answer(assigned(port=port), message, mac=MAC, source=SOURCE).frame
+    port = msgspec.structs.replace(
+        PORT, addresses=tuple(FixedAddress("s1", f"fd00:10::{n:x}") for n in range(1, 33))
+    )
+    associations = tuple(na(*many, id=bytes((0, 0, 0, n))) for n in range(40))
+    message = asked(Kind.REBIND, *associations, requested=frozenset(range(200)), client_id=bytes(130))
+    frame = answer(assigned(subnet, port), message, mac=MAC, source=SOURCE).frame
     assert frame is not None
-    assert len(frame) <= 1514
+    assert len(frame) <= 14 + 1280
+    (association,) = (
+        value for code, value in decode_options(decode_datagram(frame).payload[4:]) if len(value) > 800
+    )
+    assert set(addresses(association).values()) == {3000}
