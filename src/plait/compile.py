@@ -6,7 +6,8 @@
 
 Rule 1: desired is a function of the current view alone; `compile_all` is the oracle for `Compiler.update`.
 Rule 2: there is no delete code: what an owner no longer produces is gone.
-Rule 3: two owners that claim the same flow are resolved by their keys' order, never by who came first.
+Rule 3: two owners that claim the same flow are resolved by their keys' order, never by who came first; only
+clauses of conjunctions go together, as when an address is that of two members.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from hashlib import blake2b
 import msgspec
 
 from plait.apps import APPS_BY_KIND
+from plait.flows.clauses import together
 from plait.flows.flow import Flow, Group
 from plait.model.facets import Key
 from plait.model.lens import Lens
@@ -95,8 +97,10 @@ class Compiler:
         return self._readers.get(key, ())
 
     def conflicts(self) -> dict[bytes | int, tuple[Key, ...]]:
-        """Flows and groups that several owners claim; the first owner has it."""
-        return {key: tuple(sorted(rivals)) for key, rivals in self._rivals.items()}
+        """Flows and groups that several owners claim and only the first has."""
+        return {
+            key: tuple(sorted(rivals)) for key, rivals in self._rivals.items() if _together(rivals) is None
+        }
 
     def update_all(self) -> Touched:
         """Run every owner there is."""
@@ -160,7 +164,7 @@ class Compiler:
         if standing is not None and (standing.owner != entry.owner or key in self._rivals):
             rivals = self._rivals.setdefault(key, {standing.owner: standing})
             rivals[entry.owner] = entry
-            entry = rivals[min(rivals)]
+            entry = _resolved(rivals)
         self._stand(key, entry, touched)
 
     def _release(self, key: bytes | int, owner: Key, touched: Touched) -> None:
@@ -169,7 +173,7 @@ class Compiler:
             self._stand(key, None, touched)
             return
         rivals.pop(owner, None)
-        self._stand(key, rivals[min(rivals)], touched)
+        self._stand(key, _resolved(rivals), touched)
         if len(rivals) == 1:
             del self._rivals[key]
 
@@ -214,6 +218,20 @@ class Compiler:
             self._shared_reads.clear()
         fresh = frozenset(read)
         self._reads[owner] = self._shared_reads.setdefault(fresh, fresh)
+
+
+def _resolved(rivals: Mapping[Key, Entry]) -> Entry:
+    """What stands of several claims: see rule 3."""
+    first, all_clauses = rivals[min(rivals)], _together(rivals)
+    if isinstance(first, FlowEntry) and all_clauses is not None:
+        return FlowEntry(all_clauses, first.cookie, first.owner)
+    return first
+
+
+def _together(rivals: Mapping[Key, Entry]) -> bytes | None:
+    """What a flow does that is all that is claimed; None where that can't be."""
+    flows = [entry.instructions for entry in rivals.values() if isinstance(entry, FlowEntry)]
+    return together(flows) if len(flows) == len(rivals) else None
 
 
 def compile_all(view: View) -> Compiler:

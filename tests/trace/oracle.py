@@ -261,14 +261,3 @@ def goes_round(world: "World") -> bool:
     except RecursionError:
         return True
     return False
-
-
-def has_doubles(world: "World") -> bool:
-    """Whether an address is two ports' among networks that are joined."""
-    oracle = Oracle(world)
-    for network in world.networks:
-        near = [port for port in world.ports.values() if port.network in oracle.joined_networks(network)]
-        addresses = [address for port in near for address in port.ips]
-        if len(set(addresses)) < len(addresses):
-            return True
-    return False

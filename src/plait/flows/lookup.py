@@ -11,14 +11,13 @@ Source: Srinivasan et al., "Packet Classification using Tuple Space Search", SIG
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 
 import msgspec
 
+from plait.flows.clauses import clauses
 from plait.flows.flow import Flow
-from plait.wire.openflow.decode import decode_instructions
 from plait.wire.openflow.oxm import decode_match
-from plait.wire.openflow.parsed import ApplyActions, Conjunction
+from plait.wire.openflow.parsed import Conjunction
 
 Shape = tuple[tuple[str, int], ...]
 """The bits that a match looks at: (field, mask), sorted; mask 0 stands for the whole field."""
@@ -105,20 +104,8 @@ def _index(flows: Iterable[Flow]) -> list[tuple[int, Shape, dict[tuple[int, ...]
             shape.append((name, mask))
             values.append(exact)
         key = tuple(shape)
-        row = _Row(flow, _clauses(flow.instructions))
+        row = _Row(flow, clauses(flow.instructions))
         tuples.setdefault(key, {}).setdefault(tuple(values), []).append(row)
         highest[key] = max(highest.get(key, 0), flow.priority)
     ranked = sorted(tuples.items(), key=lambda item: highest[item[0]], reverse=True)
     return [(highest[shape], shape, by_values) for shape, by_values in ranked]
-
-
-@lru_cache(maxsize=100_000)
-def _clauses(instructions: bytes) -> tuple[Conjunction, ...]:
-    """The clauses that a flow is: such a flow does nothing else."""
-    actions = [
-        action
-        for part in decode_instructions(instructions)
-        if isinstance(part, ApplyActions)
-        for action in part.actions
-    ]
-    return tuple(action for action in actions if isinstance(action, Conjunction))
