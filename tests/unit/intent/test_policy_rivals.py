@@ -212,14 +212,17 @@ async def test_a_long_circle_is_never_closed_at_both_ends(interleaving, routed_w
             await one.subnets.create(f"n-{name}", WORLD[name], name=name)
         for router in ("r", "s", "t", "u"):
             await one.routers.create(router)
-        for pair in (("s", "t"), ("t", "s"), ("u", "r"), ("r", "u")):
-            await one.peerings.add(*pair)
-        await one.interfaces.add("r", "a")
-        await one.interfaces.add("t", "b")
-        await one.routes.add("r", "10.9.0.0/16", next_hops=["10.0.0.5"])
-        await one.routes.add("s", "10.9.0.0/16", via="t")
-        await one.routes.add("t", "10.9.0.0/16", next_hops=["10.1.0.5"])
-        await one.routes.add("u", "10.9.0.0/16", via="r")
+        for router, subnet, address in (
+            ("r", "a", "10.0.0.1"),
+            ("s", "c", "10.2.0.1"),
+            ("t", "c", "10.2.0.2"),
+            ("t", "b", "10.1.0.1"),
+            ("u", "one", "10.50.0.1"),
+            ("r", "one", "10.50.0.2"),
+        ):
+            await one.interfaces.add(router, subnet, address=address)
+        for router, hop in (("r", "10.0.0.5"), ("s", "10.2.0.2"), ("t", "10.1.0.5"), ("u", "10.50.0.2")):
+            await one.routes.add(router, "10.9.0.0/16", next_hops=[hop])
         outcomes = await asyncio.gather(
             one.interfaces.add("s", "a", address="10.0.0.5"),
             other.interfaces.add("u", "b", address="10.1.0.5"),
