@@ -4,7 +4,7 @@
 # as somebody else these targets ask sudo.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench soak docs lock wheel clean
+.PHONY: help setup demo test lint bench soak worlds docs lock wheel clean
 
 BIN := .venv/bin
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -34,6 +34,10 @@ bench: setup ## Measure, for minutes (BENCH="port-up --runs 3": one); the figure
 
 soak: setup ## Minutes of random work and trouble on a lab, then an audit of everything (SOAK="--minutes 10")
 	@$(AS_ROOT) $(BIN)/python -m tests.soak $(SOAK)
+
+worlds: setup ## Other random worlds than in `make test`: do oracle, why and flows agree? (WORLDS=5000 FIRST=1000)
+	@$(AS_ROOT) env PLAIT_WORLDS=$(or $(WORLDS),5000) PLAIT_REAL_WORLDS=$(or $(WORLDS),5000) \
+		PLAIT_FIRST_SEED=$(or $(FIRST),1000) $(BIN)/python -m pytest tests/trace/test_worlds.py $(PYTEST_ARGS)
 
 docs: setup ## Regenerate the pages that come out of the code: docs/cli.md, docs/configuration.md
 	$(BIN)/python -m plait.cli.document
