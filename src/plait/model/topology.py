@@ -203,9 +203,12 @@ class Topology:
         return routes
 
     def _statics(self, router: str) -> Iterator[StaticRoute]:
-        """The routes that lead somewhere: by way of a router that is joined, or out of an own subnet."""
+        """The routes that lead somewhere: by way of a router that is joined, or out of an own subnet; not for
+        an own subnet, which comes first."""
         peers, own = self.peers(router), [span(each.prefix) for each in self.interfaces(router)]
         for static in self.routers[router].routes if router in self.routers else ():
+            if span(static.destination) in own:
+                continue
             hops = [span(address) for address in static.next_hops]
             if static.router in peers or any(prefix.covers(hop) for hop in hops for prefix in own):
                 yield static

@@ -137,6 +137,15 @@ def test_networks_that_are_joined_to_the_same_ones_share_a_domain_and_others_do_
     assert found.domain("alone") == "alone"
 
 
+def test_a_route_for_an_own_subnet_leads_nowhere_else() -> None:
+    interfaces = [interface("a", "n1", "10.1.2.0/24"), interface("c", "n2", "10.1.0.0/16")]
+    routers = [router("a"), router("b"), router("c", StaticRoute("10.1.0.0/16", router="b"))]
+    found = topology(routers, interfaces, joined(("a", "b"), ("b", "c")))
+    assert [(route.prefix, [hop.interface.network for hop in route.hops]) for route in found.routes("c")] == [
+        ("10.1.0.0/16", ["n2"])
+    ]
+
+
 # -- against a packet that walks
 
 
