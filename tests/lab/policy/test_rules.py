@@ -9,6 +9,7 @@ from tests.lab.policy.probes import PROBES, address_of, connected, ping, raw, sc
 
 from plait.lab.endpoint import Endpoint
 from plait.lab.lab import Lab
+from plait.lab.pinger import Pinger
 from plait.lab.waiting import wait_until
 from plait.model.policy import Action, Direction, Protocol
 
@@ -229,3 +230,26 @@ def test_tenants_with_the_same_addresses_in_the_same_group_do_not_match_each_oth
     friend = endpoint(red, "h2", groups=(friends.id,))
     wait_until(lambda: tcp(friend, server, family), "a friend of the same tenant comes in")
     assert not tcp(stranger, server, family)
+
+
+def test_a_port_that_comes_is_not_open_for_a_moment(
+    lab: Lab, network: MakeNetwork, group: MakeGroup, endpoint: MakeEndpoint, family: int
+) -> None:
+    of, guarded, friends = network(), group(), group()
+    far = endpoint(of, "h2")
+    addresses = ("10.0.0.77", "fd00:10::77")
+    pings = Pinger(far.namespace, [addresses[family == 6]], interval_s=0.002).start()
+    server = endpoint(of, "h1", groups=(guarded.id,), addresses=addresses)
+    wait_until(lambda: tcp(server, far, family), "far knows the server's address")
+    port = server.record.port
+    assert port is not None
+    for _ in range(5):
+        lab.frontend.run(lambda intent: intent.members.add(friends.id, [port]))
+        lab.frontend.run(lambda intent: intent.members.remove(guarded.id, [port]))
+        lab.frontend.run(lambda intent: intent.members.add(guarded.id, [port]))
+        lab.frontend.run(lambda intent: intent.members.remove(friends.id, [port]))
+    server.move("h3")
+    wait_until(lambda: tcp(server, far, family), "the server is there")
+    report = pings.stop()
+    assert report.sent
+    assert report.received == 0

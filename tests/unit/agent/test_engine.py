@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
+
 from plait.agent.engine import PORTION, Engine
 from plait.compile import compile_all
 from plait.model.entities import Endpoint, LiveHost, Network, Port, Transport
 from plait.model.facets import Attachment, Change, Key, Tunnels
+from plait.model.policy import Direction, Group, Rule
 
 MANY = 5 * PORTION
 RED = Network(id="red", name="red", vni=5000)
@@ -163,4 +166,36 @@ async def test_ten_thousand_ports_that_come_and_go_leave_nothing_behind() -> Non
     assert [len(each) for each in held] == before
     assert engine.switch.pending == 0
     assert engine.view.count(Port) == 1
+    assert is_current(engine)
+
+
+async def test_a_port_comes_after_all_that_its_policy_consists_of() -> None:
+    engine = world(0)
+    engine.open_gate()
+    rules = [
+        Rule(
+            id=f"r{number}",
+            name=f"r{number}",
+            group="g",
+            direction=Direction.EGRESS,
+            cidr=f"10.{number}.0.0/16",
+        )
+        for number in range(256)
+    ]
+    filtered = msgspec.structs.replace(OWN, id="filtered", name="filtered", groups=("g",))
+    async with running(engine):
+        engine.change(
+            [
+                Change(Port, "filtered", filtered),
+                Change(Attachment, "filtered", Attachment("filtered", 2)),
+                *endpoints(),
+                Change(Group, "g", Group(id="g", name="g")),
+                *(Change(Rule, rule.id, rule) for rule in rules),
+            ]
+        )
+        while engine.behind:
+            if engine.compiler.made_by(Key("station", "filtered")):
+                assert all(engine.compiler.made_by(Key("rule", rule.id)) for rule in rules)
+                assert engine.compiler.made_by(Key("policy", "g"))
+            await asyncio.sleep(0)
     assert is_current(engine)
