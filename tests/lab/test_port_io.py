@@ -7,7 +7,7 @@ import pytest
 from tests.lab.conftest import lab_name
 
 from plait.agent.api import CallFailed
-from plait.intent import NotUp, PortSpec
+from plait.intent import Intent, NotUp, PortSpec
 from plait.lab.endpoint import Endpoint
 from plait.lab.errors import CommandError
 from plait.lab.flowwatch import FlowWatch
@@ -16,6 +16,7 @@ from plait.lab.lab import Lab
 from plait.lab.streams import TcpStream
 from plait.lab.switch import run
 from plait.lab.waiting import wait_until
+from plait.model.policy import Direction, Protocol
 from plait.net.vswitch import PortIo
 from plait.net.vswitch.types import AFXDP_MTU_BYTES
 
@@ -113,10 +114,28 @@ def test_an_agent_that_starts_again_writes_nothing_to_the_switch(
     assert commits(host) == before
 
 
-def test_another_option_reopens_the_ports_under_their_numbers_and_streams_go_on(
-    fast: Lab, ends: tuple[Endpoint, Endpoint]
-) -> None:
+@pytest.fixture
+def filtered(fast: Lab, ends: tuple[Endpoint, Endpoint]) -> Iterator[tuple[Endpoint, Endpoint]]:
+    """`ends` in a group that lets in no more than the stream; answers pass because conntrack knows it."""
+    names = [end.name for end in ends]
+
+    async def join(intent: Intent) -> None:
+        await intent.groups.create("tracked", isolated=True)
+        await intent.rules.add("tracked", Direction.INGRESS, protocol=Protocol.TCP, ports=(5001, 5001))
+        await intent.members.add("tracked", names)
+
+    fast.frontend.run(join)
     one, two = ends
+    wait_until(lambda: not one.reaches(two.v4), "the group's rules hold")
+    yield ends
+    fast.frontend.run(lambda intent: intent.members.remove("tracked", names))
+    wait_until(lambda: one.reaches(two.v4), "the ends are free again")
+
+
+def test_another_option_reopens_the_ports_under_their_numbers_and_tracked_streams_go_on(
+    fast: Lab, filtered: tuple[Endpoint, Endpoint]
+) -> None:
+    one, two = filtered
     host, number = one.host, number_of(one)
     stream = TcpStream(one.namespace, two.namespace, two.v4).start()
     for io in (PortIo.PACKET, PortIo.AFXDP):
