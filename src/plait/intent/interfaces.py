@@ -25,6 +25,9 @@ from plait.model.topology import span
 from plait.store import keys
 from plait.store.api import Compare, Store, Write
 
+MAX_BESIDE = 32
+"""Other routers on a network: whoever comes there looks at all of them, in one commit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interfaces:
@@ -106,6 +109,11 @@ class Interfaces:
             await around.peek(peer)
         roots = {state.router.id, *around.joined(state.router.id)}
         beside = {each.router for each in view.interfaces} - {state.router.id}
+        if len(beside) > MAX_BESIDE:
+            raise Invalid(
+                f"network {view.network.name!r} has {len(beside)} routers besides: {MAX_BESIDE} is the most, "
+                "so put another network between"
+            )
         leading = {state.router.id}
         for id in sorted(beside):
             neighbour = await around.peek(id)

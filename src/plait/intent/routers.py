@@ -11,7 +11,7 @@ from plait.intent.errors import InUse, some
 from plait.intent.interfaces import Interfaces
 from plait.intent.peerings import Peerings
 from plait.intent.surroundings import RouterState, called, read_router
-from plait.intent.transactions import Failed, Plan, born, carry_out, changed, gone
+from plait.intent.transactions import Failed, Plan, born, carry_out, changed, gone, remove_all
 from plait.intent.vnis import VniChoice
 from plait.model.codec import decode
 from plait.model.numbers import Space
@@ -98,16 +98,12 @@ class Routers:
             if state.asked:
                 peers = [each.router.name for each in await self._states(sorted(state.asked))]
                 raise InUse(f"router {router.name!r} is to be joined to {some('router', peers)}", _WAY_OUT)
-            doomed = [*records.of_router(router)]
-            for other in asking:
-                doomed.extend(records.of_peering(Peering(router=other, peer=router.id)))
-            if max(len(doomed), len(compares) + 1) > MAX_COMMIT_OPS:
-                raise InUse(
-                    f"{len(asking)} routers ask to be joined to router {router.name!r}",
-                    f"'plait router peer list {router.name}' shows them; let them take that back",
-                )
+            asked = [key for other in asking for key in _word_of(other, router)]
+            doomed = [*records.of_router(router), *asked]
+            # What others ask in vain may go before, if it is too much for one commit.
+            await remove_all(self.store, doomed[MAX_COMMIT_OPS:])
             unchanged = KeyAt(keys.router(router.id), state.revision)
-            return Plan(router, (unchanged, *compares), tuple(gone(doomed)))
+            return Plan(router, (unchanged, *compares), tuple(gone(doomed[:MAX_COMMIT_OPS])))
 
         return await carry_out(self.store, make, f"router {ref!r}")
 
@@ -143,6 +139,10 @@ class Routers:
                 )
         # No more routes can come: for these the router would have to agree to be joined.
         return [other.router.id for other in others], [PrefixUnchanged(prefix, asked.revision)]
+
+
+def _word_of(other: str, router: Router) -> records.Records:
+    return records.of_peering(Peering(router=other, peer=router.id))
 
 
 _WAY_OUT = "remove these first, or all at once with --force"

@@ -21,7 +21,7 @@ from plait.model.topology import Topology, span
 from plait.store import keys
 from plait.store.api import ABSENT, Compare, KeyAt, Put, Revision, Store, Write
 
-MAX_FOLLOWED = 100
+MAX_FOLLOWED = 80
 """Routers that one check may depend on, so that it fits into a commit."""
 
 

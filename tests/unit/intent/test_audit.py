@@ -1,9 +1,11 @@
 import pytest
 
 from plait.intent import Intent, PortSpec
+from plait.intent.address_pairs import parse_pair
 from plait.intent.audit import find_faults
 from plait.model.codec import encode
 from plait.model.entities import Endpoint, PortState, PortStatus
+from plait.model.policy import AddressEntry, Direction
 from plait.store import keys
 from plait.store.api import Item, Revision
 from plait.store.memory import MemoryStore
@@ -67,3 +69,50 @@ def test_words_about_ports_that_are_gone_or_elsewhere_are_noticed(stored: Stored
         assert [
             fault in each for each in find_faults({**stored, keys.reach("n", port, host): item(endpoint)})
         ] == [True]
+
+
+@pytest.fixture
+async def policies(intent: Intent, store: MemoryStore, stored: Stored) -> Stored:
+    """A store with one of everything that joins or filters, which adds up."""
+    (subnet,) = await intent.subnets.list()
+    for router in ("r", "s"):
+        await intent.routers.create(router)
+    await intent.interfaces.add("r", subnet.id)
+    await intent.peerings.add("r", "s")
+    await intent.groups.create("g")
+    await intent.members.add("g", ["a"])
+    await intent.address_groups.create("set", ["192.0.2.0/24"])
+    await intent.rules.add("g", Direction.EGRESS, name="no", address_group="set")
+    await intent.connections.connect("a", "b")
+    await intent.ports.set("b", address_pairs=(parse_pair("10.244.0.0/16"),))
+    found = dict((await store.snapshot("")).items)
+    assert list(find_faults(found)) == []
+    return found
+
+
+def test_whatever_is_missing_of_routers_and_policies_is_noticed(policies: Stored) -> None:
+    for lost in of_intent(policies):
+        if "/entry/" not in lost:
+            assert list(find_faults({key: value for key, value in policies.items() if key != lost})), lost
+
+
+def test_whatever_of_routers_and_policies_is_somebody_elses_is_noticed(policies: Stored) -> None:
+    for key in of_intent(policies):
+        assert list(find_faults({**policies, key: item(b"nobody")})) != [], key
+
+
+def test_what_belongs_to_nothing_is_noticed(policies: Stored) -> None:
+    for key in (
+        keys.member("g", "nobody"),
+        keys.reference("g", "h", "rule"),
+        keys.asked("r", "nobody"),
+        keys.address_pairs("n", "nobody"),
+        keys.router_on_network("n", "nobody", "s"),
+        keys.name("rule", "g", "nobody"),
+    ):
+        assert [key in fault for fault in find_faults({**policies, key: item(b"x")})] == [True]
+    entry = encode(AddressEntry(group="gone", prefix="10.0.0.0/8"))
+    orphan = {**policies, keys.address_entry("gone", "10.0.0.0/8"): item(entry)}
+    assert list(find_faults(orphan)) == [
+        f"address gone/10.0.0.0/8 needs {keys.address_group('gone')}, which does not exist"
+    ]

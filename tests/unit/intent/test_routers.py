@@ -146,6 +146,37 @@ async def test_a_route_leads_to_addresses_of_own_subnets(intent: Intent, refused
     await intent.interfaces.remove("edge", "four")
 
 
+async def test_a_port_that_is_a_next_hop_may_go(intent: Intent, other: Intent) -> None:
+    port = await intent.ports.create(PortSpec(network="n"))
+    await intent.routes.add("edge", "10.9.0.0/16", next_hops=[port.ips[0]])
+    await intent.ports.delete(port.id)
+    assert [route.next_hops for route in (await intent.routers.get("edge")).routes] == [(port.ips[0],)]
+
+
+async def test_a_network_takes_many_routers_and_a_router_many_peers_within_one_commit(
+    intent: Intent, refused
+) -> None:
+    await intent.networks.create("n")
+    await intent.subnets.create("n", "10.0.0.0/24", name="four")
+    await intent.subnets.create("n", "10.1.0.0/24", name="more")
+    await intent.routers.create("hub")
+    await intent.interfaces.add("hub", "four")
+    for number in range(64):
+        await intent.routers.create(f"r{number}")
+        await intent.peerings.add(f"r{number}", "hub")
+        await intent.peerings.add("hub", f"r{number}")
+    for number in range(32):
+        await intent.routers.create(f"s{number}")
+        await intent.interfaces.add(f"s{number}", "four", address=f"10.0.0.{number + 100}")
+    await intent.interfaces.add("hub", "more")
+    await intent.routers.create("last")
+    await refused(
+        intent.interfaces.add("last", "four", address="10.0.0.200"), Invalid, "32 is the most, so put another"
+    )
+    await refused(intent.peerings.add("hub", "last"), Invalid, "has 64 peerings, the most that one can have")
+    await intent.routers.delete("hub", cascade=True)
+
+
 async def test_the_load_is_not_shared_with_another_router(intent: Intent, refused, other: Intent) -> None:
     await intent.routers.create("second")
     await intent.interfaces.add("second", "four", address="10.1.0.254")
