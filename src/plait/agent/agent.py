@@ -134,6 +134,7 @@ class Agent:
             self._plugging,
             self._programming,
             self._programming.advertising,
+            self._programming.announcing,
             self._reporting,
             self.presence,
             self._warmth,

@@ -19,6 +19,7 @@ from plait.agent.again import Again
 from plait.agent.engine import Engine
 from plait.agent.punts import Punts
 from plait.agent.services.advertising import Advertising
+from plait.agent.services.announcing import Announcing
 from plait.agent.services.wiring import services
 from plait.agent.together import until_one_ends
 from plait.flows.flow import Flow, Group, flow_key
@@ -59,6 +60,7 @@ class Programming:
         self._on_confirmed = on_confirmed
         self._dump_wanted = False
         self.advertising = Advertising(engine, self._put_out)
+        self.announcing = Announcing(engine, self._put_out)
         self.punts = Punts(services(engine, self.advertising))
         self._foreign: list[tuple[str, Flow]] = []
         self._since_dump: list[ForeignFlowChange] | None = None

@@ -113,6 +113,8 @@ class View:
         if before == after:
             return
         dirty.add(Key("station", change.id))
+        if before is not None and after is not None and before.ips != after.ips:
+            dirty.update(Key("gained", f"{change.id}/{each}") for each in after.ips if each not in before.ips)
         policies = {station.policy for station in (before, after) if station is not None} - {""}
         stood = {policy for policy in policies if self.members("policy", policy)}
         networks = {station.network for station in (before, after) if station and station.ofport is not None}

@@ -14,12 +14,13 @@ from plait.wire.internet import (
     PROTO_ICMPV6,
     checksum,
 )
+from plait.wire.router_advertisement import ALL_NODES, ALL_NODES_MAC
 
 _ARP_BYTES = 28
 _FOR_IPV4 = b"\x00\x01\x08\x00\x06\x04"
 _ICMP_AT = ETHERNET_HEADER_BYTES + 40
 _ADVERTISEMENT_BYTES = 24
-_SOLICITED = 0x40
+_SOLICITED, _OVERRIDE = 0x40, 0x20
 
 
 class Announcement(msgspec.Struct, frozen=True, gc=False):
@@ -39,6 +40,20 @@ def decode_announcement(frame: bytes) -> Announcement:
         case other:
             raise MalformedMessage("ethertype", 12, f"{other.hex()} announces nothing")
     return Announcement(frame[6:12].hex(":"), str(ipaddress.ip_address(address)))
+
+
+def encode_announcement(said: Announcement) -> bytes:
+    """The Ethernet frame by which everybody learns, or learns anew, where the address is."""
+    mac, address = bytes.fromhex(said.mac.replace(":", "")), ipaddress.ip_address(said.address).packed
+    if len(address) == 4:
+        arp = _FOR_IPV4 + b"\0\1" + mac + address + bytes(6) + address
+        return (b"\xff" * 6 + mac + b"\x08\x06" + arp).ljust(60, b"\0")
+    body = bytes((ND_NEIGHBOUR_ADVERTISEMENT, 0, 0, 0, _OVERRIDE, 0, 0, 0)) + address + b"\x02\x01" + mac
+    addresses = address + ALL_NODES
+    total = checksum(addresses + len(body).to_bytes(4, "big") + PROTO_ICMPV6.to_bytes(4, "big") + body)
+    message = body[:2] + total.to_bytes(2, "big") + body[4:]
+    header = b"\x60\0\0\0" + len(message).to_bytes(2, "big") + bytes((PROTO_ICMPV6, 255)) + addresses
+    return ALL_NODES_MAC + mac + b"\x86\xdd" + header + message
 
 
 def _arp(frame: bytes) -> bytes:

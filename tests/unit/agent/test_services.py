@@ -8,6 +8,7 @@ import pytest
 from plait.agent.engine import Engine
 from plait.agent.punts import PORTION, Punts
 from plait.agent.services.advertising import Advertising
+from plait.agent.services.announcing import Announcing
 from plait.agent.services.claims import Claims
 from plait.agent.services.dhcp import Dhcp
 from plait.agent.services.punted import Punted
@@ -26,6 +27,7 @@ from plait.model.entities import (
 )
 from plait.model.facets import Attachment, Change, Claim
 from plait.model.lens import Lens
+from plait.wire.announcement import Announcement, decode_announcement
 from plait.wire.datagram import Datagram, decode_datagram, encode_datagram
 from plait.wire.dhcp import Kind, decode_message, encode_message
 from plait.wire.errors import MalformedMessage
@@ -257,6 +259,25 @@ async def test_who_asks_and_who_is_new_is_told_alone(
     assert (await switch.next())[1] == output(2)
     engine.change([Change(Port, "p3", port(3)), Change(Attachment, "p3", Attachment("p3", 3))])
     assert (await switch.next())[1] == output(3)
+
+
+async def test_own_endpoints_hear_where_an_address_is_now(engine: Engine) -> None:
+    switch = Switch()
+    announcing = Announcing(engine, switch.packet_out)
+    task = asyncio.create_task(announcing.run())
+    engine.change([elsewhere(9)])
+    engine.change([elsewhere(9, VIP)])
+    frame, actions = await switch.next()
+    assert decode_announcement(frame) == Announcement("02:00:00:00:00:09", VIP)
+    assert actions == output(1) + output(2)
+    claims = Claims(engine)
+    claims.answer(announcement(1))
+    frame, actions = await switch.next()
+    assert decode_announcement(frame) == Announcement("02:00:00:00:00:01", VIP)
+    assert actions == output(2)
+    assert not switch.sent
+    task.cancel()
+    await asyncio.wait([task])
 
 
 class Connection:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.lab import crafted
-from plait.wire.announcement import Announcement, decode_announcement
+from plait.wire.announcement import Announcement, decode_announcement, encode_announcement
 from plait.wire.errors import MalformedMessage
 
 MAC, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02"
@@ -34,6 +34,13 @@ def advertisement(*, flags: int = 0x20, kind: int = 136, hops: int = 255) -> byt
     ids=["announcement", "gratuitous answer", "unsolicited advertisement"],
 )
 def test_an_endpoint_announces_an_address(frame: bytes, address: str) -> None:
+    assert decode_announcement(frame) == Announcement(MAC, address)
+
+
+@pytest.mark.parametrize("address", ["10.0.0.9", "fd00:10::9"])
+def test_what_is_announced_for_an_endpoint_is_what_it_would_announce_itself(address: str) -> None:
+    frame = encode_announcement(Announcement(MAC, address))
+    assert frame == (advertisement() if ":" in address else arp())
     assert decode_announcement(frame) == Announcement(MAC, address)
 
 
