@@ -35,9 +35,9 @@ class Host:
 
     def __init__(self, switch: Any) -> None:
         self.switch = switch
-        # Not the run directory itself, so that a test can take it away.
+        # Not the socket itself, so that a test can take it away.
         self.control = Path(switch.rundir, "control")
-        self.control.symlink_to(f"{switch.rundir}/ovs-vswitchd.ctl")
+        self.control.symlink_to(f"{switch.rundir}/{BRIDGE}.mgmt")
         self.engine = Engine("h1")
         self.states: dict[str, str] = {}
         self.confirmed = 0
@@ -50,7 +50,7 @@ class Host:
             underlay_address=ADDRESS,
             transports=(Transport.VXLAN,),
             port_io=PortIo.PACKET,
-            appctl_target=str(self.control),
+            openflow=f"unix:{self.control}",
             on_state=lambda state: self.states.update(database=state),
             on_underlay=self._appear,
         )

@@ -81,7 +81,7 @@ class Agent:
             datapath=None if config.datapath is Datapath.AUTO else config.datapath,
             underlay_address=underlay_address,
             transports=config.transports,
-            appctl_target=str(config.ovs_rundir),
+            openflow=config.openflow,
             port_io=config.port_io,
             on_state=lambda state: self.presence.component("switch database", state),
             on_underlay=self._appear,

@@ -65,7 +65,7 @@ class Plugging:
         underlay_address: str,
         transports: tuple[Transport, ...],
         port_io: PortIo,
-        appctl_target: str,
+        openflow: str,
         on_state: Callable[[str], None],
         on_underlay: Callable[[Underlay, BridgeInfo], None],
     ) -> None:
@@ -87,7 +87,7 @@ class Plugging:
         self._unsealed: set[str] = set()
         self._is_userspace = False
         self._broken: dict[str, InterfaceProblem] = {}
-        self._zones = Zones(engine, appctl_target)
+        self._zones = Zones(engine, openflow, tls)
         self._outside: dict[str, Attachment] = {}
         self._not_flushed: dict[str, str] = {}
         self._has_outside = asyncio.Event()

@@ -16,7 +16,7 @@ from plait.net.stream import DIAL_TIMEOUT_S, TlsFiles, Unreachable, attach
 from plait.wire.openflow.batch import BatchDone, ModError
 from plait.wire.openflow.framing import MessageType
 from plait.wire.openflow.messages import Features, Plain
-from plait.wire.openflow.mods import FlowMod, GroupMod, MeterMod
+from plait.wire.openflow.mods import FlowMod, FlushZone, GroupMod, MeterMod
 from plait.wire.openflow.multipart import (
     DESC_REQUEST,
     GROUP_REQUEST,
@@ -182,7 +182,7 @@ class OpenFlowConnection:
         """
         return await self._link.run(mods, is_bundle=True)
 
-    async def send(self, mods: Sequence[FlowMod | GroupMod | MeterMod]) -> list[ModError]:
+    async def send(self, mods: Sequence[FlowMod | GroupMod | MeterMod | FlushZone]) -> list[ModError]:
         """Carry out `mods` one after the other; those that the errors don't name were done."""
         return await self._link.run(mods, is_bundle=False)
 
@@ -260,7 +260,9 @@ class _Link(asyncio.Protocol):
         await self._until_writable()
         return await self._outcome(self._session.request(request))
 
-    async def run(self, mods: Sequence[FlowMod | GroupMod | MeterMod], *, is_bundle: bool) -> list[ModError]:
+    async def run(
+        self, mods: Sequence[FlowMod | GroupMod | MeterMod | FlushZone], *, is_bundle: bool
+    ) -> list[ModError]:
         await self._until_writable()
         handle = self._session.commit(mods) if is_bundle else self._session.apply(mods)
         return list(await self._outcome(handle))

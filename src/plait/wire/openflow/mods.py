@@ -12,6 +12,7 @@ import msgspec
 
 from plait.wire.openflow.framing import VERSION, MessageType, frame
 from plait.wire.openflow.layout import PADDING, decoder, take_match
+from plait.wire.openflow.nicira import NICIRA
 from plait.wire.openflow.ports import ALL_TABLES, ANY, ANY_GROUP, NO_BUFFER
 
 _FLOW_MOD: Final = Struct("!BBHIQQBBHHHIIIHHHH")
@@ -19,6 +20,9 @@ _FLOW_MOD_BODY: Final = Struct("!QQBBHHHIIIHH")
 _GROUP_MOD: Final = Struct("!HBxI")
 BUCKET: Final = Struct("!HHII4x")
 _METER_MOD: Final = Struct("!HHI")
+_FLUSH_ZONE: Final = Struct("!II6xH")
+
+NXT_CT_FLUSH_ZONE: Final = 29
 _BAND: Final = Struct("!HHII4x")
 
 
@@ -157,7 +161,16 @@ class MeterMod(msgspec.Struct, frozen=True):
         )
 
 
-Mod = FlowMod | GroupMod | MeterMod
+class FlushZone(msgspec.Struct, frozen=True):
+    """Forget all connections in a zone of the connection tracker (NXT_CT_FLUSH_ZONE); not for bundles."""
+
+    zone: int
+
+    def encode(self, xid: int) -> bytes:
+        return frame(MessageType.EXPERIMENTER, xid, _FLUSH_ZONE.pack(NICIRA, NXT_CT_FLUSH_ZONE, self.zone))
+
+
+Mod = FlowMod | GroupMod | MeterMod | FlushZone
 
 
 def bucket(*actions: bytes, weight: int = 0, watch_port: int = ANY, watch_group: int = ANY_GROUP) -> bytes:
