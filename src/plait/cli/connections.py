@@ -9,6 +9,7 @@ from plait.cli.session import Session, shared_options
 from plait.intent import Intent
 from plait.intent.connections import Connection, Pair
 
+FORGOTTEN = "neither connected nor disconnected"
 STATES = {Pair.CONNECT: "connected", Pair.DISCONNECT: "disconnected"}
 
 
@@ -42,8 +43,9 @@ def connect(session: Session, one: str, other: str) -> None:
 @shared_options
 @click.argument("one", metavar="A", shell_complete=_ends())
 @click.argument("other", metavar="B", shell_complete=_ends())
+@click.option("--forget", is_flag=True, help="Take back whatever was said of them, and deny nothing.")
 @click.pass_obj
-def disconnect(session: Session, one: str, other: str) -> None:
+def disconnect(session: Session, one: str, other: str, forget: bool) -> None:
     """Cut two groups or ports off from each other: connections that stand, too.
 
     What 'connect' said is taken back. If it had said nothing, or an end lets everybody in by default, they
@@ -51,6 +53,9 @@ def disconnect(session: Session, one: str, other: str) -> None:
     """
 
     async def work(intent: Intent) -> Row:
+        if forget:
+            await intent.connections.forget(one, other)
+            return {"one": one, "other": other, "state": FORGOTTEN}
         return _row(await intent.connections.disconnect(one, other))
 
     _say(session.run(work), session)

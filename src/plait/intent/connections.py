@@ -75,7 +75,7 @@ class Connections:
 
     async def connect(self, one: str, other: str) -> Connection:
         """Let two groups or ports reach each other; a cut between them ends. Raises NotFound, Invalid."""
-        return await self._set(one, other, Pair.CONNECT)
+        return Connection(*await self._set(one, other, Pair.CONNECT), Pair.CONNECT)
 
     async def disconnect(self, one: str, other: str) -> Connection:
         """Cut two groups or ports off from each other. Raises NotFound, Invalid.
@@ -83,7 +83,11 @@ class Connections:
         What connected them goes. If nothing did, or if an end lets everybody in by default, they are denied
         each other above all other rules.
         """
-        return await self._set(one, other, Pair.DISCONNECT)
+        return Connection(*await self._set(one, other, Pair.DISCONNECT), Pair.DISCONNECT)
+
+    async def forget(self, one: str, other: str) -> None:
+        """Take back whatever was said of two groups or ports, and deny nothing. Raises NotFound, Invalid."""
+        await self._set(one, other, None)
 
     async def list(self) -> list[Connection]:
         """All pair policies of the project."""
@@ -106,19 +110,19 @@ class Connections:
             for one, other, policy in pairs
         )
 
-    async def _set(self, one: str, other: str, policy: Pair) -> Connection:
+    async def _set(self, one: str, other: str, policy: Pair | None) -> tuple[str, str]:
+        """What both are called. `policy` None: neither connected nor cut off."""
         ids_as_names = False
 
-        async def make(failed: Failed) -> Plan[Connection]:
+        async def make(failed: Failed) -> Plan[tuple[str, str]]:
             nonlocal ids_as_names
             ids_as_names = ids_as_names or any(key.startswith(keys.NAMES) for key in failed)
             ends = (await self._end(one), await self._end(other))
-            result = Connection(ends[0].label, ends[1].label, policy)
             if ends[0].group.id == ends[1].group.id and ends[0].port is not None:
                 raise Invalid(f"{one} and {other} are the same port: name another")
             possible = _possible(ends, by_id=ids_as_names)
             found = (await self.store.get(list(possible))).items
-            wanted = _connected(possible, ends) if policy is Pair.CONNECT else _cut(possible, ends, found)
+            wanted = _wanted(policy, possible, ends, found)
             compares: list[Compare] = [
                 KeyAt(key, found[key].revision if key in found else ABSENT) for key in possible
             ]
@@ -138,9 +142,9 @@ class Connections:
                 more, puts = await self._settle(end, stays=stays, doomed=frozenset(doomed))
                 compares.extend(more)
                 writes.extend(puts)
-            return Plan(result, tuple(compares), tuple(writes))
+            return Plan((ends[0].label, ends[1].label), tuple(compares), tuple(writes))
 
-        return await carry_out(self.store, make, f"{policy} {one} {other}")
+        return await carry_out(self.store, make, f"{policy or 'forget'} {one} {other}")
 
     async def _settle(self, end: _End, *, stays: bool, doomed: frozenset[str]) -> personal.Change:
         """Keep the end's group as it stands; make or remove it if it is a port's own."""
@@ -228,6 +232,18 @@ def _rule(end: _End, other: _End, policy: Pair, direction: Direction, *, by_id: 
         priority=MAX_PRIORITY if is_cut else 0,
         remote_group=other.group.id,
     )
+
+
+def _wanted(
+    policy: Pair | None, possible: Mapping[str, Rule], ends: tuple[_End, _End], found: Mapping[str, Item]
+) -> set[str]:
+    match policy:
+        case Pair.CONNECT:
+            return _connected(possible, ends)
+        case Pair.DISCONNECT:
+            return _cut(possible, ends, found)
+        case None:
+            return set()
 
 
 def _connected(possible: Mapping[str, Rule], ends: tuple[_End, _End]) -> set[str]:

@@ -146,7 +146,7 @@ class Groups:
             more = f" and {len(others) - 1} more" if len(others) > 1 else ""
             raise InUse(
                 f"group {group.name!r} is in use by rule {rule!r} of {where}{more}",
-                "remove these rules, or disconnect the groups",
+                "remove these rules, and 'plait disconnect --forget' those that were connected",
             )
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from plait.intent import names, records
-from plait.intent.errors import NotFound, Taken
+from plait.intent.connections import pair_policy
+from plait.intent.errors import InUse, NotFound, Taken
 from plait.intent.transactions import Failed, Plan, born, carry_out, gone
 from plait.model import checks
 from plait.model.codec import decode
@@ -98,11 +99,16 @@ class Rules:
         return await rules_of(self.store, PERSONAL + found.id)
 
     async def remove(self, group: str, ref: str) -> Rule:
-        """Remove a rule by its name or id. Raises NotFound."""
+        """Remove a rule by its name or id. Raises NotFound, InUse for one of a pair policy."""
 
         async def make(failed: Failed) -> Plan[Rule]:
             of, _ = await names.resolve(self.store, Group, self.project, group)
             rule, revision = await self._find(of, ref)
+            if pair_policy(rule) is not None:
+                raise InUse(
+                    f"rule {rule.name!r} is a part of what was said of two",
+                    "'plait connect' and 'plait disconnect', with --forget or not, change the whole of it",
+                )
             key = keys.rule(of.id, rule.id)
             return Plan(rule, (KeyAt(key, revision),), tuple(gone(records.of_rule(rule))))
 

@@ -101,6 +101,10 @@ def test_two_are_connected_and_disconnected_by_one_command(plait) -> None:
     assert "connect:db" in [row["name"] for row in rows]
     assert len(plait.ok("group", "list", "-o", "json").json) == 2
     plait.ok("disconnect", "db", "web")
+    assert (
+        plait.ok("disconnect", "--forget", "db", "web").out
+        == "db and web neither connected nor disconnected\n"
+    )
     plait.ok("port", "delete", "p-1", "p-3")
     assert plait.ok("connections", "-o", "json").json == []
     assert plait.audit() == []

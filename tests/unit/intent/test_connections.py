@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from plait.intent import Intent, NotFound, PortSpec, audit
+from plait.intent import Intent, InUse, NotFound, PortSpec, audit
 from plait.intent.connections import Connection, Pair
 from plait.model.checks import Invalid
 from plait.model.policy import MAX_PRIORITY, Action, Direction
@@ -121,6 +121,19 @@ async def test_a_port_in_a_group_that_lets_nobody_in_is_as_before_after_it_was_c
     assert (await intent.ports.get("p")).groups[-1].startswith("port-")
     await intent.connections.disconnect("q", "p")
     assert {key: item.value for key, item in (await store.snapshot("")).items.items()} == before
+
+
+async def test_what_was_said_of_two_can_be_forgotten(intent: Intent, store, refused, groups) -> None:
+    before = {key: item.value for key, item in (await store.snapshot("")).items.items()}
+    await intent.connections.disconnect("p", "q")
+    await intent.connections.disconnect("web", "db")
+    await refused(intent.groups.delete("web"), InUse, "is in use by rule 'disconnect:web' of group 'db'")
+    await refused(intent.rules.remove("web", "disconnect:db"), InUse, "a part of what was said of two")
+    await intent.connections.forget("q", "p")
+    await intent.connections.forget("db", "web")
+    await intent.connections.forget("db", "r")
+    assert {key: item.value for key, item in (await store.snapshot("")).items.items()} == before
+    await intent.groups.delete("web")
 
 
 async def test_a_port_with_many_pairs_goes_with_all_of_them(intent: Intent, store, groups) -> None:
