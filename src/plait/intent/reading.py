@@ -79,7 +79,9 @@ class Reading:
             routers = needed.routers - self._routers.keys()
             if not networks and not routers:
                 return needed.joined
-            await asyncio.gather(*map(self._network, networks), *map(self._router, routers))
+            found = await asyncio.gather(*map(self._network, networks), *map(self._router, routers))
+            # At once: what follows from routers is worked out anew with every change.
+            self._view.apply([change for changes in found for change in changes])
 
     async def groups(self, ids: Iterable[str]) -> None:
         """Groups with their rules, the address groups that these refer to, and the names of other groups."""
@@ -101,7 +103,7 @@ class Reading:
 
     # -- one thing at a time
 
-    async def _network(self, id: str) -> None:
+    async def _network(self, id: str) -> list[Change]:
         found = await self._snapshot(keys.network_prefix(id))
         changes: list[Change] = []
         for network in decoded(Network, _only(found, keys.network(id))):
@@ -112,9 +114,9 @@ class Reading:
             changes.append(Change(Subnet, subnet.id, subnet))
         places = decoded(RouterInterface, _below(found, keys.routers_on_network_prefix(id)))
         self._places[id] = [Place(each.router, each.address) for each in places]
-        self._view.apply(changes)
+        return changes
 
-    async def _router(self, id: str) -> None:
+    async def _router(self, id: str) -> list[Change]:
         found = await self._snapshot(keys.router_prefix(id))
         changes: list[Change] = []
         self._routers[id] = next(decoded(Router, _only(found, keys.router(id))), None)
@@ -125,7 +127,7 @@ class Reading:
         for peering in decoded(Peering, _below(found, keys.peering_prefix(id))):
             self._peerings[peering.id] = peering
             changes.append(Change(Peering, peering.id, peering))
-        self._view.apply(changes)
+        return changes
 
     async def _group(self, id: str) -> None:
         if not self._is_new(keys.group_prefix(id)):

@@ -15,15 +15,13 @@ from plait.flows.address_numbers import mac_number, multicast_mac
 from plait.flows.connection import ANSWER, FIRST, State
 from plait.flows.packet import Packet
 from plait.intent import names
-from plait.intent.errors import NotFound
 from plait.intent.explaining import Remark, explain
+from plait.intent.looking import Looking, resolve_target, same_family
 from plait.intent.path import Path, Site, trace_path
-from plait.intent.readiness import not_ready, read_statuses
-from plait.intent.reading import Reading
 from plait.intent.stored_view import Stored
 from plait.intent.weighing import Weighing
 from plait.model.checks import Invalid
-from plait.model.entities import Port, PortStatus
+from plait.model.entities import Port
 from plait.model.way import FirstHop, Way
 from plait.store.api import Store
 
@@ -103,49 +101,18 @@ async def trace(store: Store, project: str, source: str, target: str, probe: Pro
     """Send `probe` from port `source` to `target` (port or address). Raises NotFound, Invalid, StoreError."""
     sender = (await names.resolve(store, Port, project, source))[0]
     receiver, address = await resolve_target(store, project, target)
-    known = [sender] if receiver is None else [sender, receiver]
-    reading = Reading(store)
-    await reading.hosts()
-    await reading.surroundings(known)
-    await reading.endpoints({port.network for port in known})
-    if receiver is None and address:
-        receiver = await _receiver_at(reading, sender, address)
-        known += [receiver] if receiver is not None else []
-    await reading.groups({group for port in known for group in port.groups})
-    statuses = await read_statuses(store, known)
-    return _Tracing(reading.stored(), statuses, sender, receiver, address, probe).verdict()
-
-
-async def resolve_target(store: Store, project: str, target: str) -> tuple[Port | None, str]:
-    """A port by name or id, or else an address (canonical)."""
-    try:
-        address = str(ip_address(target))
-    except ValueError:
-        address = ""
-    try:
-        return (await names.resolve(store, Port, project, target))[0], ""
-    except (NotFound, Invalid):
-        if address:
-            return None, address
-        raise
-
-
-async def _receiver_at(reading: Reading, sender: Port, address: str) -> Port | None:
-    """Who gets what `sender` sends to an address: who has it, or the next hop of a route to it."""
-    source = same_family(sender, address)
-    if source is None:
-        return None
-    _, way = Weighing(reading.stored(), {}).places(sender, source, address)
-    await reading.endpoints(network for network, _ in way.hops)
-    holders = Weighing(reading.stored(), {}).holders(way.hops)
-    if holders:
-        await reading.surroundings(holders)
-    return next(iter(holders), None)
-
-
-def same_family(port: Port, address: str) -> str | None:
-    """The first of the port's addresses that is of the same IP version."""
-    return next((each for each in port.ips if (":" in each) == (":" in address)), None)
+    looking = Looking(store)
+    await looking.at([sender] if receiver is None else [sender, receiver])
+    if receiver is not None:
+        address = next((each for each in receiver.ips if same_family(sender, each) is not None), "")
+    own = same_family(sender, address) if address else None
+    if own is not None and ip_address(address).is_multicast:
+        await looking.reading.endpoints([sender.network])
+    elif own is not None:
+        holders = await looking.between(sender, own, address)
+        receiver = receiver or next(iter(holders), None)
+    unready = await looking.unready()
+    return _Tracing(looking.reading.stored(), unready, sender, receiver, address, probe).verdict()
 
 
 class _Tracing:
@@ -154,14 +121,14 @@ class _Tracing:
     def __init__(
         self,
         stored: Stored,
-        statuses: Mapping[str, PortStatus],
+        unready: Mapping[str, str],
         source: Port,
         target: Port | None,
         address: str,
         probe: Probe,
     ) -> None:
         self._stored = stored
-        self._statuses = statuses
+        self._unready = unready
         self._weighing = Weighing(stored, {})
         self._source = source
         self._target = target
@@ -175,7 +142,7 @@ class _Tracing:
 
     def verdict(self) -> Verdict:
         """Look at everything that speaks against it, then send, then answer."""
-        reason = self._not_ready(self._source) or self._choose_address() or self._send()
+        reason = self._not_ready(self._source) or self._no_address() or self._send()
         return Verdict(
             source=self._source,
             target=self._target,
@@ -190,7 +157,7 @@ class _Tracing:
         )
 
     def _not_ready(self, port: Port) -> str:
-        return not_ready(port, self._stored.hosts, self._statuses.get(port.id))
+        return self._unready.get(port.id, "")
 
     def _site(self, host: str) -> Site:
         if host not in self._sites:
@@ -205,18 +172,12 @@ class _Tracing:
 
     # -- there
 
-    def _choose_address(self) -> str:
-        """The target's address, of a version that both have; a reason if there is none."""
-        if self._address:
+    def _no_address(self) -> str:
+        """Why there is no address to send to; "" where there is one."""
+        if self._address or self._target is None:
             return ""
-        assert self._target is not None
-        versions = {":" in address for address in self._source.ips}
-        common = [address for address in self._target.ips if (":" in address) in versions]
-        if not common:
-            pair = f"{self._source.name!r} and {self._target.name!r}"
-            return f"ports {pair} have no addresses of the same IP version"
-        self._address = common[0]
-        return ""
+        pair = f"{self._source.name!r} and {self._target.name!r}"
+        return f"ports {pair} have no addresses of the same IP version"
 
     def _send(self) -> str:
         own = same_family(self._source, self._address)

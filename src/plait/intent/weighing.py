@@ -64,7 +64,7 @@ class Weighing:
         prefixes: dict[str, list[str]] = {}
         for entry in stored.entries:
             prefixes.setdefault(entry.group, []).append(entry.prefix)
-        self._prefixes = {group: tuple(entries) for group, entries in prefixes.items()}
+        self._prefixes = {group: frozenset(entries) for group, entries in prefixes.items()}
         self._names = {
             **{id: stored.name_of("group", id) for id in _groups_named(stored)},
             **{id: group.name for id, group in stored.address_groups.items()},

@@ -1,7 +1,6 @@
 """Would a connection pass, and what decides? Answered from what stands, without a packet and without flows.
 
-Read is what is asked about and nothing else: two ports and whoever has their addresses, their groups, the
-routers between them. So the answer takes as long in a network of ten thousand ports as in one of two.
+Little is read (`looking.py`), so it takes as long in a network of ten thousand ports as in one of two.
 """
 
 from collections.abc import Iterable
@@ -11,17 +10,13 @@ import msgspec
 
 from plait.intent import names
 from plait.intent.errors import IntentError
-from plait.intent.readiness import not_ready, read_statuses
-from plait.intent.reading import Reading, decoded
+from plait.intent.looking import Looking, resolve_target
 from plait.intent.stored_view import Stored
-from plait.intent.tracing import resolve_target
 from plait.intent.weighing import Passage, Weighing
 from plait.model import checks
 from plait.model.entities import Port
 from plait.model.policy import Protocol
-from plait.model.topology import span
 from plait.model.verdict import Attempt
-from plait.store import keys
 from plait.store.api import Store
 
 _ECHO = {4: 8, 6: 128}
@@ -65,12 +60,12 @@ async def why(store: Store, project: str, source: str, target: str, question: Qu
     sender = (await names.resolve(store, Port, project, source))[0]
     receiver, address = await resolve_target(store, project, target)
     attempt = _attempt(sender, receiver, address, question)
-    looking = _Looking(store)
+    looking = Looking(store)
     await looking.at([sender] if receiver is None else [sender, receiver])
     if attempt is not None:
-        await looking.for_attempt(sender, attempt)
-    stored, unready = looking.reading.stored(), await looking.unready()
-    return _answer(stored, unready, sender, receiver, attempt)
+        await looking.between(sender, attempt.source, attempt.target)
+    unready = await looking.unready()
+    return _answer(looking.reading.stored(), unready, sender, receiver, attempt)
 
 
 def _attempt(sender: Port, receiver: Port | None, address: str, question: Question) -> Attempt | None:
@@ -103,67 +98,6 @@ def _chosen(port: Port, addresses: Iterable[str], wanted: str | None) -> list[st
         has = ", ".join(port.ips) or "none"
         raise NoAddress(f"port {port.name!r} does not have {address}", f"choose one that it has: {has}")
     return [str(address)]
-
-
-class _Looking:
-    """Reads one thing after the other, as far as the question leads."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.reading = Reading(store)
-        self._ports: dict[str, Port] = {}
-
-    async def at(self, ports: Iterable[Port]) -> None:
-        """Ports that are asked about, their groups, and routers around them."""
-        new = [port for port in ports if port.id not in self._ports]
-        self._ports |= {port.id: port for port in new}
-        for port in new:
-            await self.reading.endpoint(port)
-        await self.reading.surroundings(new)
-        await self.reading.groups({group for port in new for group in port.groups})
-
-    async def for_attempt(self, sender: Port, attempt: Attempt) -> None:
-        """Whoever has the addresses, or the next hops on the way; all of them where it is not clear who."""
-        await self.reading.hosts()
-        await self._holders(self.reading.stored().networks, (attempt.source, attempt.target))
-        _, way = Weighing(self.reading.stored(), {}).places(sender, attempt.source, attempt.target)
-        for network, address in way.hops:
-            await self._holders([network], (address,))
-
-    async def unready(self) -> dict[str, str]:
-        """Why those ports can't be reached that can't."""
-        hosts = self.reading.stored().hosts
-        statuses = await read_statuses(self._store, self._ports.values())
-        reasons = {port.id: not_ready(port, hosts, statuses.get(port.id)) for port in self._ports.values()}
-        return {id: reason for id, reason in reasons.items() if reason}
-
-    async def _holders(self, networks: Iterable[str], addresses: Iterable[str]) -> None:
-        """The ports that have addresses in networks: by the claims of addresses, and by address pairs."""
-        stored, wanted = self.reading.stored(), set(networks)
-        owners = [
-            keys.address(subnet.id, address)
-            for subnet in stored.subnets.values()
-            if subnet.network in wanted
-            for address in addresses
-            if span(subnet.prefix).covers(span(address))
-        ]
-        found = await names.read_all(self._store, owners)
-        ids = {item.value.decode() for item in found.values()}
-        for network in wanted:
-            ids |= await self._with_pairs(network, addresses)
-        records = [key for id in ids if (key := names.record_key(Port, id)) is not None]
-        await self.at(decoded(Port, await names.read_all(self._store, records)))
-
-    async def _with_pairs(self, network: str, addresses: Iterable[str]) -> set[str]:
-        """The ids of ports that may have one of these besides their own."""
-        prefix = keys.address_pairs_prefix(network)
-        found = (await self._store.snapshot(prefix)).items
-        return {
-            key.removeprefix(prefix)
-            for key, item in found.items()
-            for pair in msgspec.json.decode(item.value)
-            if any(span(pair["prefix"]).covers(span(address)) for address in addresses)
-        }
 
 
 def _answer(

@@ -5,6 +5,8 @@ both ends, in both directions: an answer passes where the attempt that it answer
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from ipaddress import ip_network
 
 import msgspec
 
@@ -70,7 +72,7 @@ class Sets(msgspec.Struct, frozen=True):
     port's domain reaches; `prefixes`: what address groups contain; `names` of groups. All by ids."""
 
     members: Mapping[str, frozenset[str]]
-    prefixes: Mapping[str, tuple[str, ...]]
+    prefixes: Mapping[str, frozenset[str]]
     names: Mapping[str, str] = {}
 
     def name(self, id: str) -> str:
@@ -153,10 +155,17 @@ def _not_the_other_side(rule: Rule, other: str, sets: Sets) -> str:
     if rule.remote_group is not None and rule.remote_group not in sets.members.get(other, frozenset()):
         return f"{other} is no member of group {sets.name(rule.remote_group)!r}"
     if rule.address_group is not None:
-        prefixes = sets.prefixes.get(rule.address_group, ())
-        if not any(span(prefix).covers(span(other)) for prefix in prefixes):
+        prefixes = sets.prefixes.get(rule.address_group, frozenset())
+        if not prefixes & _prefixes_with(other):
             return f"{other} is not in address group {sets.name(rule.address_group)!r}"
     return ""
+
+
+@lru_cache(maxsize=64)
+def _prefixes_with(address: str) -> frozenset[str]:
+    """Every prefix that an address is in, as text: address groups may be large."""
+    lengths = range(ip(address).max_prefixlen + 1)
+    return frozenset(str(ip_network((address, bits), strict=False)) for bits in lengths)
 
 
 def _outranked(rule: Rule, decisive: Rule | None) -> str:
