@@ -34,6 +34,10 @@ outage that nobody heard of: hosts get a grace only after one that was.
 BUFFER_BYTES = 4 << 20
 """How much a watch may hold for a slow reader."""
 
+BEGUN_AT_ONCE = 16
+"""How many watches begin before etcd has answered for one of them: hundreds of answers in a burst, each a
+packet of its own, overflow the queues of a userspace switch on the same link."""
+
 _CHANGE_BYTES = 200
 _FIRST_RETRY_S = 0.05
 _LAST_RETRY_S = 1.0
@@ -111,13 +115,34 @@ class _Watch:
         self.news.set()
 
 
-_Requests = asyncio.Queue[pb.WatchRequest | None]
+class _Requests:
+    """What is to be said on one stream, in order; watches begin a few at a time."""
 
+    def __init__(self) -> None:
+        self._waiting: asyncio.Queue[pb.WatchRequest | None] = asyncio.Queue()
+        self._may_begin = asyncio.Semaphore(BEGUN_AT_ONCE)
+        self._is_over = False
 
-async def _each(requests: _Requests) -> AsyncIterator[pb.WatchRequest]:
-    """The requests of one stream, up to None."""
-    while (request := await requests.get()) is not None:
-        yield request
+    def put(self, request: pb.WatchRequest) -> None:
+        self._waiting.put_nowait(request)
+
+    def answered(self) -> None:
+        """A watch has begun, or was refused: another may begin."""
+        self._may_begin.release()
+
+    def end(self) -> None:
+        """Nobody listens any more: whoever waits for the next request gets none."""
+        self._is_over = True
+        self._may_begin.release()
+        self._waiting.put_nowait(None)
+
+    async def each(self) -> AsyncIterator[pb.WatchRequest]:
+        while (request := await self._waiting.get()) is not None:
+            if request.HasField("create_request"):
+                await self._may_begin.acquire()
+            if self._is_over:
+                return
+            yield request
 
 
 class EtcdWatches:
@@ -171,12 +196,11 @@ class EtcdWatches:
     def _end(self, watch: _Watch) -> None:
         """Stop the server's side of `watch`; what is still under way for it belongs to no watch any more."""
         if self._watches.pop(watch.number, None) is not None:
-            self._requests.put_nowait(
-                pb.WatchRequest(cancel_request=pb.WatchCancelRequest(watch_id=watch.number))
-            )
+            cancel = pb.WatchCancelRequest(watch_id=watch.number)
+            self._requests.put(pb.WatchRequest(cancel_request=cancel))
 
     def _request(self, create: pb.WatchRequest) -> None:
-        self._requests.put_nowait(create)
+        self._requests.put(create)
         self._unanswered.append(create.create_request.watch_id)
 
     async def _stream_for_ever(self) -> None:
@@ -212,7 +236,7 @@ class EtcdWatches:
     async def _stream_from(self, endpoint: Endpoint, metadata: Metadata) -> None:
         self._begin_all()
         requests = self._requests
-        call = stream(endpoint, WATCH, _each(requests), metadata)
+        call = stream(endpoint, WATCH, requests.each(), metadata)
         try:
             async for response in call:
                 self._heard = True
@@ -228,7 +252,7 @@ class EtcdWatches:
         finally:
             call.cancel()
             # gRPC goes on waiting for requests after the end of a call that it didn't end itself.
-            requests.put_nowait(None)
+            requests.end()
 
     def _begin_all(self) -> None:
         """On a new stream: every watch again, from where it stands."""
@@ -243,6 +267,7 @@ class EtcdWatches:
         if response.created and self._unanswered:
             # In the order of the requests; a refused one may come without its number (-1, since etcd 3.5.6).
             number = self._unanswered.popleft()
+            self._requests.answered()
         watch = self._watches.get(number)
         if watch is None:
             return True
