@@ -82,7 +82,9 @@ class Oracle:
         return [
             port
             for port in self.world.ports.values()
-            if port.host is not None and port.network in networks and address in port.ips
+            if port.host is not None
+            and port.network in networks
+            and address in (*port.ips, *self.world.claims.get(port.id, ()))
         ]
 
     # -- the way

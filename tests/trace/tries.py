@@ -37,14 +37,14 @@ def random_tries(world: World, oracle: Oracle, chance: random.Random, count: int
 
 
 def _random_try(world: World, chance: random.Random, sender: Port) -> Try:
-    source = chance.choice(sender.ips)
+    source = chance.choice(may_send_as(sender))
     version = 6 if ":" in source else 4
     others = [
         address
         for port in world.ports.values()
         if port.id != sender.id
-        for address in port.ips
-        if (":" in address) == (version == 6) and address not in sender.ips
+        for address in may_send_as(port)
+        if (":" in address) == (version == 6) and address not in may_send_as(sender)
     ]
     target = chance.choice(others) if others and chance.random() < 0.85 else OUTSIDE[version]
     protocol = chance.choice((Protocol.TCP, Protocol.TCP, *OTHER_PROTOCOLS))
@@ -56,6 +56,11 @@ def _random_try(world: World, chance: random.Random, sender: Port) -> Try:
         number=chance.choice(NUMBERS) if protocol.has_ports else 0,
         icmp_type=0 if protocol.has_ports else 8 if version == 4 else 128,
     )
+
+
+def may_send_as(port: Port) -> tuple[str, ...]:
+    """A port's addresses, with those of its address pairs."""
+    return (*port.ips, *(pair.prefix.split("/")[0] for pair in port.address_pairs))
 
 
 class Flows:

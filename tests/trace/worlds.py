@@ -14,7 +14,16 @@ import msgspec
 
 from plait.intent.stored_view import Stored
 from plait.model.checks import Invalid
-from plait.model.entities import Endpoint, FixedAddress, LiveHost, Network, Port, Subnet, Transport
+from plait.model.entities import (
+    AddressPair,
+    Endpoint,
+    FixedAddress,
+    LiveHost,
+    Network,
+    Port,
+    Subnet,
+    Transport,
+)
 from plait.model.policy import PERSONAL, Action, AddressEntry, Direction, Group, Protocol, Rule
 from plait.model.routers import Peering, Router, RouterInterface, StaticRoute
 
@@ -47,6 +56,8 @@ class World(msgspec.Struct):
     rules: dict[str, Rule] = {}
     entries: list[AddressEntry] = []
     ports: dict[str, Port] = {}
+    claims: dict[str, tuple[str, ...]] = {}
+    """What endpoints say that they have of their address pairs, by their ports."""
 
     def stored(self) -> Stored:
         """As it stands in the store, with what hosts say of their ports."""
@@ -56,7 +67,7 @@ class World(msgspec.Struct):
                 port=port.id,
                 mac=port.mac,
                 host=port.host,
-                ips=port.ips,
+                ips=(*port.ips, *self.claims.get(port.id, ())),
                 groups=port.groups,
             )
             for port in self.ports.values()
@@ -204,6 +215,7 @@ class _Tenant:
             for subnet in self._world.subnets.values()
             if subnet.network == network and self._chance.random() < 0.9
         ]
+        pairs = self._random_pairs(id, number, addresses)
         self._world.ports[id] = Port(
             id=id,
             name=id,
@@ -213,7 +225,19 @@ class _Tenant:
             host=host,
             security=self._chance.random() < 0.93,
             groups=tuple(sorted(groups)),
+            address_pairs=pairs,
         )
+
+    def _random_pairs(self, port: str, number: int, addresses: list[FixedAddress]) -> tuple[AddressPair, ...]:
+        """One more address that it may have, and mostly says that it has."""
+        if not addresses or self._chance.random() > 0.2:
+            return ()
+        subnet = self._world.subnets[self._chance.choice(addresses).subnet]
+        network = ip_network(subnet.prefix)
+        address = str(network[8 + number])
+        if self._chance.random() < 0.7:
+            self._world.claims[port] = (address,)
+        return (AddressPair(prefix=f"{address}/{network.max_prefixlen}"),)
 
     def _make_rules(self) -> None:
         for group in self._groups:
