@@ -27,7 +27,7 @@ PORTS_AT_ONCE = 100
 """Ports that one message to the switch puts a packet out of."""
 
 PORTION = 16
-"""Askers answered in one turn."""
+"""Askers answered, and networks looked at, in one turn."""
 
 Own = frozenset[str]
 Send = Callable[[bytes, bytes], Awaitable[None]]
@@ -64,9 +64,8 @@ class Advertising:
         await self._engine.gate.opened()
         while True:
             await self._answer()
-            now = monotonic()
-            for network in self._due(now):
-                await self._advertise(network, now)
+            for network in await self._due():
+                await self._advertise(network, monotonic())
                 await asyncio.sleep(0)
             if not self._askers and not self._touched:
                 await self._sleep()
@@ -114,12 +113,15 @@ class Advertising:
                 self._schedules.setdefault(port.network, _begun())
             await self._tell(said, [ofport])
 
-    def _due(self, now: float) -> list[str]:
+    async def _due(self) -> list[str]:
         """Networks where something else is to be said than before, and those whose time has come."""
         touched, self._touched = self._touched, set()
-        for network in touched:
+        for count, network in enumerate(touched):
+            if count % PORTION == PORTION - 1:
+                await asyncio.sleep(0)
             if self._differs(network):
-                self._schedules.setdefault(network, Schedule()).changed(now)
+                self._schedules.setdefault(network, Schedule()).changed(monotonic())
+        now = monotonic()
         return [network for network, schedule in self._schedules.items() if schedule.due <= now]
 
     def _differs(self, network: str) -> bool:
