@@ -72,12 +72,13 @@ async def test_many_prefixes_take_few_requests_and_no_answer_holds_more_than_a_p
     found = await store.snapshots([*(f"{number}/" for number in range(400)), *large])
     assert [len(each.items) for each in found] == [4] * 400 + [300] * 4
     assert sum(answers) == 2800
-    assert max(answers) <= 200
-    assert len(answers) <= 20
+    assert max(answers) <= 100
+    assert len(answers) <= 40
 
 
 async def test_hundreds_of_watches_begin_although_their_server_dies_meanwhile(server, opened):
-    watching, writing = opened(EtcdStore([server.endpoint])), opened(EtcdStore([server.endpoint]))
+    watching = opened(EtcdStore([server.endpoint], patience_s=60))
+    writing = opened(EtcdStore([server.endpoint], timeout_s=60))
     prefixes = [f"{number}/" for number in range(300)]
     revision = await put(writing, "before")
 
@@ -93,7 +94,7 @@ async def test_hundreds_of_watches_begin_although_their_server_dies_meanwhile(se
     await asyncio.to_thread(server.start)
     for start in range(0, 300, 100):
         await writing.commit([], [Put(f"{prefix}x", b"v") for prefix in prefixes[start : start + 100]])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         batches = await asyncio.gather(*hearing)
     assert [batch.changes for batch in batches] == [(Change(f"{prefix}x", b"v"),) for prefix in prefixes]
 

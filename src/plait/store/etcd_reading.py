@@ -14,13 +14,13 @@ from plait.store.etcd_client import TXN, EtcdClient
 from plait.store.etcd_pb import etcd_pb2 as pb
 from plait.store.etcd_ranges import range_of, text
 
-_PAGE_KEYS = 200
-"""About 50 KB of endpoints."""
+_PAGE_KEYS = 100
+"""About 25 KB of endpoints."""
 
 _REQUESTS_AT_ONCE = 2
 """Of one client, whoever asks: see rule 1."""
 
-_RANGES_AT_ONCE = 40
+_RANGES_AT_ONCE = 20
 """Prefixes in one request (etcd allows 128 by default). Each may bring five keys at first: a network with two
 subnets that a router is on is read whole."""
 
