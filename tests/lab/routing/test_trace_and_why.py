@@ -78,3 +78,21 @@ def test_of_several_next_hops_any_will_do(lab: Lab, routed: Routed) -> None:
     assert arrival["port"] in {hop.name for hop in hops}
     code, said = plait(lab, "h1", "why", one.name, "198.51.100.7")
     assert (code, set(said["there"]["next_hops"])) == (0, {hop.v4 for hop in hops})
+
+
+def test_flows_from_the_store_are_those_of_the_agent_with_routers_and_groups(
+    lab: Lab, routed: Routed
+) -> None:
+    router = routed.router()
+    inner, outer = (routed.endpoint(routed.network(n, router), f"h{n}") for n in (1, 2))
+    wait_reaches(inner, outer.v4, outer.v6)
+    routed.filter(inner)
+    wait_loses(outer, inner.v4, inner.v6)
+
+    def described(*args: str) -> list[tuple[str, int, str, str]]:
+        _, rows = plait(lab, "h1", "flows", "--host", "h1", *args)
+        return sorted((row["table_name"], row["priority"], row["app"], row["owner_name"]) for row in rows)
+
+    assert described("--from-store") == described()
+    owners = {row[3] for row in described()}
+    assert {inner.name, outer.name, router.name, f"of-{inner.name}"} <= owners
