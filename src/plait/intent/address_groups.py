@@ -8,9 +8,8 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
 from plait.intent import names, records
+from plait.intent.catalogue import Catalogue
 from plait.intent.errors import InUse, NotFound
 from plait.intent.groups import group_called
 from plait.intent.transactions import (
@@ -19,7 +18,6 @@ from plait.intent.transactions import (
     Plan,
     born,
     carry_out,
-    changed,
     gone,
     remove_all,
 )
@@ -28,6 +26,8 @@ from plait.model.codec import decode, encode
 from plait.model.policy import AddressEntry, AddressGroup
 from plait.store import keys
 from plait.store.api import ABSENT, MAX_COMMIT_OPS, KeyAt, PrefixUnchanged, Put, Store, Write
+
+_CATALOGUE = Catalogue(AddressGroup, keys.ADDRESS_GROUPS, keys.address_group, records.of_address_group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +67,11 @@ class AddressGroups:
 
     async def list(self) -> list[AddressGroup]:
         """All of the project, by name."""
-        found = (await self.store.snapshot(keys.ADDRESS_GROUPS)).items
-        groups = [decode(AddressGroup, item.value) for key, item in found.items() if key.endswith("/info")]
-        return sorted((each for each in groups if each.project == self.project), key=lambda each: each.name)
+        return await _CATALOGUE.list(self.store, self.project)
 
     async def set(self, ref: str, *, name: str) -> AddressGroup:
         """Give it another name. Raises NotFound, Taken, Invalid."""
-
-        async def make(failed: Failed) -> Plan[AddressGroup]:
-            before, revision = await names.resolve(self.store, AddressGroup, self.project, ref)
-            after = msgspec.structs.replace(before, name=name)
-            await names.refuse_taken(self.store, AddressGroup, self.project, name, failed)
-            compares, writes = changed(
-                records.of_address_group(before),
-                records.of_address_group(after),
-                key=keys.address_group(before.id),
-                revision=revision,
-            )
-            return Plan(after, tuple(compares), tuple(writes))
-
-        return await carry_out(self.store, make, f"address group {ref!r}")
+        return await _CATALOGUE.change(self.store, self.project, ref, {"name": name})
 
     async def add(self, ref: str, prefixes: Sequence[str]) -> int:
         """Put prefixes or addresses in, many to a commit; how many they are. Raises NotFound, Invalid.

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
 from plait.intent import names, records
+from plait.intent.catalogue import Catalogue
 from plait.intent.errors import InUse, some
-from plait.intent.transactions import Failed, Plan, born, carry_out, changed, gone, remove_all
+from plait.intent.transactions import Failed, Plan, born, carry_out, gone, remove_all
 from plait.model.checks import Invalid
 from plait.model.codec import decode
 from plait.model.policy import PERSONAL, Action, Direction, Group, Rule
@@ -22,6 +22,8 @@ from plait.store.api import ABSENT, MAX_COMMIT_OPS, KeyAt, PrefixUnchanged, Snap
 
 MEMBERS_RULE = "members"
 """The rule of a group that lets its members reach each other."""
+
+_CATALOGUE = Catalogue(Group, keys.GROUPS, keys.group, records.of_group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,8 @@ class Groups:
 
     async def list(self) -> list[Group]:
         """All of the project that were made by name: those that ports have for themselves are left out."""
-        found = (await self.store.snapshot(keys.GROUPS)).items
-        groups = [decode(Group, item.value) for key, item in found.items() if key.endswith("/info")]
-        mine = (each for each in groups if each.project == self.project and not each.is_personal)
-        return sorted(mine, key=lambda each: each.name)
+        groups = await _CATALOGUE.list(self.store, self.project)
+        return [each for each in groups if not each.is_personal]
 
     async def members(self, ref: str) -> dict[str, str]:
         """The names of the ports in a group, by id, in one read besides the group. Raises NotFound."""
@@ -81,24 +81,9 @@ class Groups:
     ) -> Group:
         """Change what is given. Raises NotFound, Taken, Invalid."""
         wanted: dict[str, Any] = {"name": name, "ingress": ingress, "egress": egress}
-        changes = {field: value for field, value in wanted.items() if value is not UNSET}
         if name is not UNSET:
             check_group_name(name)
-
-        async def make(failed: Failed) -> Plan[Group]:
-            before, revision = await names.resolve(self.store, Group, self.project, ref)
-            after = msgspec.structs.replace(before, **changes)
-            if before.name != after.name:
-                await names.refuse_taken(self.store, Group, self.project, after.name, failed)
-            compares, writes = changed(
-                records.of_group(before),
-                records.of_group(after),
-                key=keys.group(before.id),
-                revision=revision,
-            )
-            return Plan(after, tuple(compares), tuple(writes))
-
-        return await carry_out(self.store, make, f"group {ref!r}")
+        return await _CATALOGUE.change(self.store, self.project, ref, wanted)
 
     async def delete(self, ref: str) -> Group:
         """Remove a group and its rules, while no port is in it and no other group's rule refers to it.

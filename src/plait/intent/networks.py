@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
 from plait.intent import names, records
+from plait.intent.catalogue import Catalogue
 from plait.intent.errors import InUse, some
 from plait.intent.ports import Ports
 from plait.intent.subnets import FIRST_ADDRESS, Subnets, check_overlap, make_subnet
-from plait.intent.transactions import Failed, Plan, born, carry_out, changed, gone
+from plait.intent.transactions import Failed, Plan, born, carry_out, gone
 from plait.intent.vnis import VniChoice
 from plait.model.checks import Invalid
 from plait.model.codec import decode
@@ -23,6 +23,9 @@ from plait.store.api import Compare, KeyAt, PrefixUnchanged, Revision, Store
 
 MAX_SUBNETS_AT_CREATION = 32
 """So that a network and its subnets fit into one commit (`MAX_COMMIT_OPS`)."""
+
+
+_CATALOGUE = Catalogue(Network, keys.NETWORKS, keys.network, records.of_network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +88,7 @@ class Networks:
 
     async def list(self) -> list[Network]:
         """All of the project, by name."""
-        found = (await self.store.snapshot(keys.NETWORKS)).items
-        networks = [decode(Network, item.value) for key, item in found.items() if key.endswith("/info")]
-        return sorted((each for each in networks if each.project == self.project), key=lambda each: each.name)
+        return await _CATALOGUE.list(self.store, self.project)
 
     async def set(
         self,
@@ -99,22 +100,7 @@ class Networks:
     ) -> Network:
         """Change what is given. Raises NotFound, Taken, Invalid."""
         wanted: dict[str, Any] = {"name": name, "mtu_bytes": mtu_bytes, "transport": transport}
-        changes = {field: value for field, value in wanted.items() if value is not UNSET}
-
-        async def make(failed: Failed) -> Plan[Network]:
-            before, revision = await names.resolve(self.store, Network, self.project, ref)
-            after = msgspec.structs.replace(before, **changes)
-            if before.name != after.name:
-                await names.refuse_taken(self.store, Network, self.project, after.name, failed)
-            compares, writes = changed(
-                records.of_network(before),
-                records.of_network(after),
-                key=keys.network(before.id),
-                revision=revision,
-            )
-            return Plan(after, tuple(compares), tuple(writes))
-
-        return await carry_out(self.store, make, f"network {ref!r}")
+        return await _CATALOGUE.change(self.store, self.project, ref, wanted)
 
     async def delete(self, ref: str, *, cascade: bool = False) -> Network:
         """Remove a network without ports and subnets; with `cascade` remove these before.

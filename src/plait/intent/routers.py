@@ -4,20 +4,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgspec
-
 from plait.intent import names, records
+from plait.intent.catalogue import Catalogue
 from plait.intent.errors import InUse, some
 from plait.intent.interfaces import Interfaces
 from plait.intent.peerings import Peerings
 from plait.intent.surroundings import RouterState, called, read_router
-from plait.intent.transactions import Failed, Plan, born, carry_out, changed, gone, remove_all
+from plait.intent.transactions import Failed, Plan, born, carry_out, gone, remove_all
 from plait.intent.vnis import VniChoice
-from plait.model.codec import decode
 from plait.model.numbers import Space
 from plait.model.routers import Peering, Router
 from plait.store import keys
 from plait.store.api import MAX_COMMIT_OPS, Compare, KeyAt, PrefixUnchanged, Store
+
+_CATALOGUE = Catalogue(Router, keys.ROUTERS, keys.router, records.of_router)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +59,11 @@ class Routers:
 
     async def list(self) -> list[Router]:
         """All of the project, by name."""
-        found = (await self.store.snapshot(keys.ROUTERS)).items
-        routers = [decode(Router, item.value) for key, item in found.items() if key.endswith("/info")]
-        return sorted((each for each in routers if each.project == self.project), key=lambda each: each.name)
+        return await _CATALOGUE.list(self.store, self.project)
 
     async def set(self, ref: str, *, name: str) -> Router:
         """Give it another name. Raises NotFound, Taken, Invalid."""
-
-        async def make(failed: Failed) -> Plan[Router]:
-            before, revision = await names.resolve(self.store, Router, self.project, ref)
-            after = msgspec.structs.replace(before, name=name)
-            await names.refuse_taken(self.store, Router, self.project, name, failed)
-            compares, writes = changed(
-                records.of_router(before),
-                records.of_router(after),
-                key=keys.router(before.id),
-                revision=revision,
-            )
-            return Plan(after, tuple(compares), tuple(writes))
-
-        return await carry_out(self.store, make, f"router {ref!r}")
+        return await _CATALOGUE.change(self.store, self.project, ref, {"name": name})
 
     async def delete(self, ref: str, *, cascade: bool = False) -> Router:
         """Remove a router without interfaces and peerings; with `cascade` remove these before.
