@@ -4,7 +4,7 @@ from typing import TextIO
 
 import click
 
-from plait.cli import output
+from plait.cli import batch, output
 from plait.cli.complete import names_of
 from plait.cli.rows import Row
 from plait.cli.session import Session, shared_options
@@ -91,7 +91,7 @@ def delete(session: Session, groups: tuple[str, ...]) -> None:
 @shared_options
 @click.argument("group", shell_complete=names_of(KIND))
 @click.argument("prefixes", metavar="[PREFIX...]", nargs=-1)
-@click.option("--from", "lines", type=click.File(), metavar="FILE", help="One a line; - is standard input.")
+@batch.from_option
 @click.pass_obj
 def add(session: Session, group: str, prefixes: tuple[str, ...], lines: TextIO | None) -> None:
     """Put prefixes or addresses into an address group."""
@@ -107,7 +107,7 @@ def add(session: Session, group: str, prefixes: tuple[str, ...], lines: TextIO |
 @shared_options
 @click.argument("group", shell_complete=names_of(KIND))
 @click.argument("prefixes", metavar="[PREFIX...]", nargs=-1)
-@click.option("--from", "lines", type=click.File(), metavar="FILE", help="One a line; - is standard input.")
+@batch.from_option
 @click.pass_obj
 def remove(session: Session, group: str, prefixes: tuple[str, ...], lines: TextIO | None) -> None:
     """Take prefixes out of an address group."""
@@ -120,18 +120,13 @@ def remove(session: Session, group: str, prefixes: tuple[str, ...], lines: TextI
 
 
 def _named(prefixes: tuple[str, ...], lines: TextIO | None) -> list[str]:
-    wanted = [*prefixes, *((line.strip() for line in lines) if lines is not None else ())]
-    if not any(wanted):
-        raise click.UsageError("no prefix is named: give some, or a file of them with --from")
-    return [each for each in wanted if each]
+    return batch.named(
+        prefixes, lines, missing="no prefix is named: give some, or a file of them with --from"
+    )
 
 
 def _say(session: Session, group: str, **counts: int) -> None:
-    if session.is_json:
-        click.echo(output.to_json({"group": group, **counts}))
-        return
-    for done, count in counts.items():
-        click.echo(f"{count} {'prefix' if count == 1 else 'prefixes'} {done}, address group {group}")
+    batch.say(session, group, "prefix", "prefixes", of="address group", **counts)
 
 
 def _short(group: AddressGroup) -> Row:

@@ -5,7 +5,7 @@ from typing import TextIO
 import click
 from msgspec import UNSET
 
-from plait.cli import output
+from plait.cli import batch, output
 from plait.cli.complete import names_of
 from plait.cli.counters import COUNTED_COLUMNS, counted, counters_option
 from plait.cli.rows import RULE_COLUMNS, Row, group_row, rule_rows
@@ -129,13 +129,11 @@ def member() -> None:
 @shared_options
 @click.argument("group", shell_complete=names_of("group"))
 @click.argument("ports", metavar="[PORT...]", nargs=-1, shell_complete=names_of("port"))
-@click.option(
-    "--from", "names", type=click.File(), metavar="FILE", help="Ports, one a line; - is standard input."
-)
+@batch.from_option
 @click.pass_obj
-def add(session: Session, group: str, ports: tuple[str, ...], names: TextIO | None) -> None:
+def add(session: Session, group: str, ports: tuple[str, ...], lines: TextIO | None) -> None:
     """Put ports into a group, effective at once."""
-    wanted = _named(ports, names)
+    wanted = _named(ports, lines)
 
     async def work(intent: Intent) -> int:
         return len(await intent.members.add(group, wanted))
@@ -147,13 +145,11 @@ def add(session: Session, group: str, ports: tuple[str, ...], names: TextIO | No
 @shared_options
 @click.argument("group", shell_complete=names_of("group"))
 @click.argument("ports", metavar="[PORT...]", nargs=-1, shell_complete=names_of("port"))
-@click.option(
-    "--from", "names", type=click.File(), metavar="FILE", help="Ports, one a line; - is standard input."
-)
+@batch.from_option
 @click.pass_obj
-def remove(session: Session, group: str, ports: tuple[str, ...], names: TextIO | None) -> None:
+def remove(session: Session, group: str, ports: tuple[str, ...], lines: TextIO | None) -> None:
     """Take ports out of a group, effective at once."""
-    wanted = _named(ports, names)
+    wanted = _named(ports, lines)
 
     async def work(intent: Intent) -> int:
         return len(await intent.members.remove(group, wanted))
@@ -161,16 +157,9 @@ def remove(session: Session, group: str, ports: tuple[str, ...], names: TextIO |
     _say(session, group, removed=session.run(work))
 
 
-def _named(ports: tuple[str, ...], names: TextIO | None) -> list[str]:
-    wanted = [*ports, *((line.strip() for line in names) if names is not None else ())]
-    if not any(wanted):
-        raise click.UsageError("no port is named: give names, or a file of them with --from")
-    return [each for each in wanted if each]
+def _named(ports: tuple[str, ...], lines: TextIO | None) -> list[str]:
+    return batch.named(ports, lines, missing="no port is named: give names, or a file of them with --from")
 
 
 def _say(session: Session, group: str, **counts: int) -> None:
-    if session.is_json:
-        click.echo(output.to_json({"group": group, **counts}))
-        return
-    for done, count in counts.items():
-        click.echo(f"{count} {'port' if count == 1 else 'ports'} {done}, group {group}")
+    batch.say(session, group, "port", "ports", of="group", **counts)
