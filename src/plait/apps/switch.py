@@ -106,12 +106,15 @@ def _memberships() -> Iterator[Flow]:
 
 
 def _answers() -> Iterator[Flow]:
-    """Turn a request around. RESOLVE has put the MAC asked for into eth_dst.
+    """Turn a request around. RESOLVE has put the MAC asked for into eth_dst."""
+    yield _arp_reply()
+    yield from _solicitations_turned()
+    yield from _advertisements()
 
-    Source: RFC 826; RFC 4861, 7.2.4 (a solicitation from :: is answered to all nodes, without the solicited
-    flag).
-    """
-    yield flow(
+
+def _arp_reply() -> Flow:
+    """Source: RFC 826."""
+    return flow(
         Table.ANSWER,
         100,
         match(eth_type=ETH_ARP),
@@ -127,6 +130,10 @@ def _answers() -> Iterator[Flow]:
             output(IN_PORT),
         ),
     )
+
+
+def _solicitations_turned() -> Iterator[Flow]:
+    """A solicitation from :: is answered to all nodes. Source: RFC 4861, 7.2.4."""
     become_advertisement = (
         move("nd_target", "ipv6_src", 128),
         set_field("icmpv6_type", ND_NEIGHBOUR_ADVERTISEMENT),
@@ -161,6 +168,10 @@ def _answers() -> Iterator[Flow]:
             goto(Table.ANSWER_ND),
         ),
     )
+
+
+def _advertisements() -> Iterator[Flow]:
+    """What only an advertisement has; one to all nodes was not solicited (RFC 4861, 7.2.4)."""
     advertisement = {**_ND, "icmpv6_type": ND_NEIGHBOUR_ADVERTISEMENT}
     not_a_router = ROUTER.is_(0)
     # A router that does not say that it is one is no default router any more (RFC 4861, 7.2.5).
