@@ -19,6 +19,12 @@ MakeRule = Callable[..., Rule]
 MakeAddressGroup = Callable[..., AddressGroup]
 
 
+@pytest.fixture(params=(4, 6), ids=["v4", "v6"])
+def family(request: pytest.FixtureRequest) -> int:
+    """Each test that asks for it runs once for IPv4 and once for IPv6."""
+    return int(request.param)
+
+
 @pytest.fixture
 def group(lab: Lab) -> Iterator[MakeGroup]:
     """Makes groups whose members do not reach each other by a rule of their own; removed after the test."""

@@ -18,11 +18,6 @@ from plait.lab.waiting import wait_until
 from plait.model.policy import Action, Direction, Protocol
 
 
-@pytest.fixture(params=(4, 6), ids=["v4", "v6"])
-def family(request: pytest.FixtureRequest) -> int:
-    return int(request.param)
-
-
 @pytest.mark.parametrize("client_host", ["h1", "h2"])
 def test_a_rule_that_is_removed_cuts_a_tcp_connection_and_a_ping_that_it_let_in(
     lab: Lab,

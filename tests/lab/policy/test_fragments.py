@@ -22,11 +22,6 @@ MARKERS = 5353
 """A port that is open in every test, for what tells that all before it has arrived."""
 
 
-@pytest.fixture(params=(4, 6), ids=["v4", "v6"])
-def family(request: pytest.FixtureRequest) -> int:
-    return int(request.param)
-
-
 @pytest.mark.parametrize("client_host", ["h1", "h2"])
 def test_large_requests_and_answers_pass_where_their_port_is_open_and_nowhere_else(
     lab: Lab,

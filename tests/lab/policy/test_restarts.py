@@ -21,11 +21,6 @@ CHUNK_BYTES = 2048
 """So little that a busy machine has room for it while its switch waits for a turn."""
 
 
-@pytest.fixture(params=(4, 6), ids=["v4", "v6"])
-def family(request: pytest.FixtureRequest) -> int:
-    return int(request.param)
-
-
 def ofport(end: Endpoint) -> int:
     return int(end.host.switch.vsctl("get", "interface", end.device, "ofport"))
 

@@ -19,11 +19,6 @@ from plait.model.policy import Action, Direction, Protocol
 GROUPS = {4: "239.1.1.1", 6: "ff05::1:1"}
 
 
-@pytest.fixture(params=(4, 6), ids=["v4", "v6"])
-def family(request: pytest.FixtureRequest) -> int:
-    return int(request.param)
-
-
 @pytest.fixture
 def routed(lab: Lab, group: MakeGroup) -> Iterator[Routed]:
     routed = Routed(lab)

@@ -17,11 +17,6 @@ FAMILIES = (4, 6)
 HOME = {4: "10.0.0.0/24", 6: "fd00:10::/64"}
 
 
-@pytest.fixture(params=FAMILIES, ids=["v4", "v6"])
-def family(request: pytest.FixtureRequest) -> int:
-    return int(request.param)
-
-
 class Site:
     """A server in group `of` on h1, one client beside it and one on another host, both in no group."""
 

@@ -16,11 +16,6 @@ from plait.lab.waiting import wait_until
 from plait.model.policy import Action, Direction, Protocol, Rule
 
 
-@pytest.fixture(params=(4, 6), ids=["v4", "v6"])
-def family(request: pytest.FixtureRequest) -> int:
-    return int(request.param)
-
-
 def verdicts(lab: Lab, rule: Rule) -> list[dict[str, Any]]:
     """The lines of h1's agent about a rule."""
     lines = lab.host("h1").agent_log.read_text().splitlines()

@@ -1,4 +1,4 @@
-"""What tests of the agent's feeds share."""
+"""What tests of the agent's feeds, and of its presence, share."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,8 +1,7 @@
 """How a host stands in the store: under a lease, alone with its name, whatever others do to its records."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 from plait.agent.presence import NAME, Presence
 from plait.lab.stores import FaultyStore
@@ -11,6 +10,8 @@ from plait.model.entities import Health, LiveHost
 from plait.store import keys
 from plait.store.api import Delete, LeaseId, Put, Store
 from plait.store.memory import MemoryStore
+
+from .feeds import running
 
 HOUR_S = 3600.0
 HERE, THERE = "172.16.0.1", "172.16.0.9"
@@ -53,23 +54,12 @@ async def until_stands(store: Store, key: str, value: bytes | None) -> None:
             await asyncio.sleep(0)
 
 
-@asynccontextmanager
-async def running(*present: Presence) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(each.run()) for each in present]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 LIVE = codec.encode(LiveHost(name="h1", vtep=HERE))
 
 
 async def test_a_host_is_known_for_good_and_alive_under_its_lease() -> None:
     store = Leases()
-    async with running(presence(store)):
+    async with running(presence(store).run()):
         await until_stands(store, keys.host("h1"), LIVE)
     await store.revoke(store.granted[0][0])
     assert await found(store, keys.inventory("h1")) is not None
@@ -85,7 +75,7 @@ async def test_what_is_wrong_with_a_part_is_said_and_said_again_when_it_is_well(
         value = await found(store, keys.health("h1"))
         return {} if value is None else dict(codec.decode(Health, value).components)
 
-    async with running(present), asyncio.timeout(10):
+    async with running(present.run()), asyncio.timeout(10):
         present.component("disk", "full")
         while (await components()).get("disk") != "full":  # noqa: ASYNC110 - a store has no event
             await asyncio.sleep(0)
@@ -97,7 +87,7 @@ async def test_what_is_wrong_with_a_part_is_said_and_said_again_when_it_is_well(
 async def test_a_clean_stop_leaves_the_host_alive_for_its_time_and_the_agent_gone() -> None:
     store = Leases()
     present = presence(store)
-    async with running(present):
+    async with running(present.run()):
         await until_stands(store, keys.host("h1"), LIVE)
     await present.part(for_good=False)
     assert await found(store, keys.host("h1")) == LIVE
@@ -111,7 +101,7 @@ async def test_a_clean_stop_leaves_the_host_alive_for_its_time_and_the_agent_gon
 async def test_a_host_that_shuts_down_leaves_at_once() -> None:
     store = MemoryStore()
     present = presence(store)
-    async with running(present):
+    async with running(present.run()):
         await until_stands(store, keys.host("h1"), LIVE)
     await present.part(for_good=True)
     assert await found(store, keys.host("h1")) is None
@@ -120,7 +110,7 @@ async def test_a_host_that_shuts_down_leaves_at_once() -> None:
 async def test_a_record_that_somebody_removed_or_replaced_is_written_anew() -> None:
     store = MemoryStore()
     present = presence(store)
-    async with running(present):
+    async with running(present.run()):
         await until_stands(store, keys.host("h1"), LIVE)
         for change in (
             Delete(keys.host("h1")),
@@ -139,7 +129,7 @@ async def test_doubt_without_reason_writes_nothing() -> None:
     memory = MemoryStore()
     store = FaultyStore(memory)
     present = presence(store)
-    async with running(present):
+    async with running(present.run()):
         await until_stands(memory, keys.host("h1"), LIVE)
         commits, gets = store.count("commit"), store.asked["get", keys.host("h1")]
         present.doubt()
@@ -153,7 +143,7 @@ async def test_an_outage_is_waited_for_and_the_host_stands_again_afterwards() ->
     store = FaultyStore(memory)
     store.lose()
     present = presence(store)
-    async with running(present):
+    async with running(present.run()):
         await until(lambda: store.count("get") == 0)
         store.find()
         await until_stands(memory, keys.host("h1"), LIVE)
@@ -163,10 +153,10 @@ async def test_the_second_agent_of_a_name_says_so_and_is_silent_until_the_first_
     store = Leases()
     names: list[bool] = []
     first, second = presence(store), presence(store, THERE, names)
-    async with running(first):
+    async with running(first.run()):
         await until_stands(store, keys.host("h1"), LIVE)
         health = await found(store, keys.health("h1"))
-        async with running(second):
+        async with running(second.run()):
             await until(lambda: names == [False])
             assert HERE in second.components[NAME]
             assert "of its own" in second.components[NAME]
@@ -183,14 +173,14 @@ async def test_an_agent_that_slept_while_another_took_its_name_does_not_take_it_
     names: list[bool] = []
     first, second = presence(store, names=names), presence(store, THERE)
     other = codec.encode(LiveHost(name="h1", vtep=THERE))
-    async with running(first):
+    async with running(first.run()):
         await until_stands(store, keys.host("h1"), LIVE)
     await store.revoke(store.granted[0][0])
-    async with running(second):
+    async with running(second.run()):
         await until_stands(store, keys.host("h1"), other)
         names.clear()
         first.doubt()
-        async with running(first):
+        async with running(first.run()):
             await until(lambda: False in names)
             assert await found(store, keys.host("h1")) == other
 
@@ -198,8 +188,8 @@ async def test_an_agent_that_slept_while_another_took_its_name_does_not_take_it_
 async def test_a_host_whose_address_changed_is_no_stranger_once_its_old_agent_is_gone() -> None:
     store = MemoryStore()
     before = presence(store, THERE)
-    async with running(before):
+    async with running(before.run()):
         await until_stands(store, keys.host("h1"), codec.encode(LiveHost(name="h1", vtep=THERE)))
     await before.part(for_good=False)
-    async with running(presence(store)):
+    async with running(presence(store).run()):
         await until_stands(store, keys.host("h1"), LIVE)

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from plait.agent.api import listening
-from plait.agent.judging import endpoint_of
 from plait.cli.main import run
-from plait.model.codec import decode, encode
-from plait.model.entities import LiveHost, Port, PortState, PortStatus, Transport
+from plait.model.codec import encode
+from plait.model.entities import LiveHost, PortState, PortStatus, Transport
 from plait.store import keys
 from plait.store.api import Delete, Put
+
+from .living import port_of, say_up
 
 VTEPS = {"h1": "172.16.0.1", "h2": "172.16.0.2", "h3": "fd01::3"}
 GROUP = "239.1.1.1"
@@ -39,28 +40,8 @@ def world(plait):
         plait.ok("port", "create", name, "--network", network, "--host", host)
     plait.ok("port", "create", "d", "--network", "blue", "--host", "h1")
     for name in "abcde":
-        say_up(plait, port_of(plait, name))
+        say_up(plait, name)
     return plait
-
-
-def port_of(plait, name: str) -> Port:
-    id = plait.ok("port", "show", name, "-o", "json").json["id"]
-    (port,) = (
-        decode(Port, item.value)
-        for key, item in plait.stored().items()
-        if key.startswith(keys.PORTS) and key.endswith(id)
-    )
-    return port
-
-
-def say_up(plait, port: Port, *groups: str) -> None:
-    """What the port's agent writes once the port's flows are in place."""
-    assert port.host is not None
-    status = PortStatus(port=port.id, host=port.host, state=PortState.UP, sequence=port.sequence)
-    plait.put(
-        Put(keys.status(port.host, port.id), encode(status)),
-        Put(keys.reach(port.network, port.id, port.host), encode(endpoint_of(port, port.host, groups))),
-    )
 
 
 def trace(plait, *args: str, code: int) -> Any:
@@ -157,21 +138,21 @@ def test_the_sender_does_not_reach_itself_through_the_switch(world) -> None:
 def test_an_address_of_a_version_that_the_sender_does_not_have_is_not_reached(world) -> None:
     world.ok("network", "create", "old", "--subnet", "10.9.0.0/24")
     world.ok("port", "create", "f", "--network", "old", "--host", "h1")
-    say_up(world, port_of(world, "f"))
+    say_up(world, "f")
     assert trace(world, "f", "fd00::1", code=4)["reason"] == "port 'f' has no IPv6 address: give it one"
 
 
 def test_an_address_outside_of_the_subnet_is_remarked_on(world) -> None:
     world.ok("subnet", "create", "10.1.0.0/24", "--network", "red")
     world.ok("port", "create", "g", "--network", "red", "--host", "h2", "--address", "10.1.0.9")
-    say_up(world, port_of(world, "g"))
+    say_up(world, "g")
     assert "10.1.0.9 lies outside 10.0.0.0/24" in trace(world, "a", "g", code=0)["notes"][0]
 
 
 def test_multicast_reaches_those_who_want_it(world) -> None:
     assert trace(world, "a", GROUP, "--udp", "5000", code=4)["reason"].startswith("dropped in L2 on h1")
     for name in "bc":
-        say_up(world, port_of(world, name), GROUP)
+        say_up(world, name, GROUP)
     (packet,) = trace(world, "a", GROUP, "--udp", "5000", code=0)["packets"]
     assert packet["delivered_to"] == [{"host": "h1", "port": "b"}, {"host": "h2", "port": "c"}]
 

@@ -7,15 +7,16 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from plait.agent.judging import endpoint_of
 from plait.intent import records
 from plait.intent.why import Question, why
-from plait.model.codec import decode, encode
-from plait.model.entities import LiveHost, Port, PortState, PortStatus
+from plait.model.codec import encode
+from plait.model.entities import LiveHost, Port
 from plait.model.policy import Protocol
 from plait.store import keys
 from plait.store.api import Delete, Put, Snapshot, Store
 from plait.store.open import open_store
+
+from .living import port_of, say_up
 
 VTEPS = {"h1": "172.16.0.1", "h2": "172.16.0.2"}
 MANY = 10_000
@@ -57,27 +58,6 @@ def world(plait):
     for name in "abdo":
         say_up(plait, name)
     return plait
-
-
-def port_of(plait, name: str) -> Port:
-    id = plait.ok("port", "show", name, "-o", "json").json["id"]
-    (port,) = (
-        decode(Port, item.value)
-        for key, item in plait.stored().items()
-        if key.startswith(keys.PORTS) and key.endswith(id)
-    )
-    return port
-
-
-def say_up(plait, name: str) -> None:
-    """What the port's agent writes once the port's flows are in place."""
-    port = port_of(plait, name)
-    assert port.host is not None
-    status = PortStatus(port=port.id, host=port.host, state=PortState.UP, sequence=port.sequence)
-    plait.put(
-        Put(keys.status(port.host, port.id), encode(status)),
-        Put(keys.reach(port.network, port.id, port.host), encode(endpoint_of(port, port.host, ()))),
-    )
 
 
 def ask(plait, *args: str, passes: bool) -> Any:
