@@ -150,7 +150,9 @@ class Rounds:
         took: dict[str, list[Took]] = defaultdict(list)
         spent_s: dict[str, float] = defaultdict(float)
         for run in range(runs + 1):
-            for contender in self.everybody:
+            # Nobody is always the first, or always after the same one.
+            turn = run % len(self.everybody)
+            for contender in (*self.everybody[turn:], *self.everybody[:turn]):
                 lab = contender.lab.name
                 if run > LEAST_RUNS and spent_s[lab] > PATIENCE_S:
                     continue
