@@ -1,6 +1,6 @@
 """When is the view complete? When everybody who was asked has told all that stood at the time of asking.
 
-Deletes wait for this, never for seconds (DESIGN.md, rule 4).
+Deletes wait for this, never for seconds.
 """
 
 import asyncio

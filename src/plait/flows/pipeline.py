@@ -2,7 +2,8 @@
 
     CLASSIFY --from a port--> PORT_SECURITY --> RESOLVE --ARP, ND--> ANSWER --ND--> ANSWER_ND --> back out
         |                                          |
-        |                                          +--DHCP, RS, errors--> the agent
+        |                                          +--pings of the gateway--> LOCAL --> back out
+        |                                          +--DHCP, RS, reports of groups--> the agent
         |                                          v
         |             EGRESS --has a policy--> conntrack --> EGRESS_RULES --> EGRESS_ADMIT
         |                |                                                        |
@@ -10,13 +11,18 @@
         |                                              |
         |             NEIGHBOUR <-- NEXT_HOP <-- ROUTE <--to a router's MAC
         |                 v                       |    |
-        |                 |                       +----|--its own address--> LOCAL --> back out
+        |                 |                       +----|--its own address--> LOCAL
         +--from a tunnel-> L2 <------------------------+
                            |
-                           +--here--> conntrack --> INGRESS_RULES --> INGRESS_ADMIT --> DELIVER
+                           +--here, has a policy--> conntrack --> INGRESS_RULES --> INGRESS_ADMIT
+                           |                                                             v
+                           +--here, has none-----------------------------------------> DELIVER
                            |
                            +--on another host--> TRANSPORT --> ENCAPSULATE
 
+What a router can't do for a packet (ROUTE, NEIGHBOUR, LOCAL), and what is too large for where it goes
+(NEIGHBOUR, ENCAPSULATE), goes to the agent, which tells the sender. A route with one next hop leads to
+NEIGHBOUR at once.
 A packet goes down only, so no loop is possible. Between the numbers is room for tables to come.
 """
 

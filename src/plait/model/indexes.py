@@ -1,7 +1,7 @@
 """Sets that a view keeps beside its facets, so that a question costs what its answer weighs.
 
-A set has a key, like everything that can be read; a change of a member dirties the sets that it was in and is
-in (DESIGN.md, rule 2).
+A set has a key, like everything that can be read; a change of a member dirties the sets that it was
+in and is in.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
