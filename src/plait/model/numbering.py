@@ -1,6 +1,7 @@
 """Numbers of this host's own for what its view holds: what is new gets one, what is gone gives its back.
 
-Compiling allocates nothing, so whoever changes a view calls `renumber` and applies what it says. The same view and the same numbers before give the same numbers after.
+Compiling allocates nothing, so whoever changes a view calls `renumber` and applies what it says.
+The same view and the same numbers before give the same numbers after.
 """
 
 from collections.abc import Iterable, Iterator
