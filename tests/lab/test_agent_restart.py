@@ -4,6 +4,7 @@ import signal
 
 import pytest
 from tests.lab.conftest import MakeEndpoint, MakeNetwork
+from tests.lab.restarting import outlived
 
 from plait.lab.endpoint import Endpoint
 from plait.lab.flowwatch import FlowWatch
@@ -40,16 +41,7 @@ def test_an_agent_that_ends_and_starts_again_loses_no_packet_and_sends_no_flow_m
         TcpStream(three.namespace, one.namespace, one.v6).start(),
     ]
     assert pings.wait_answered(500)
-    host.kill_agent(number)
-    assert pings.wait_answered(500)
-    assert all(stream.wait_received(1 << 18) for stream in streams)
-    host.start_agent()
-    lab.wait_ready(AGENT)
-    assert pings.wait_answered(1000)
-    assert all(stream.wait_received(1 << 18) for stream in streams)
-    report = pings.stop(wait_s=10)
-    assert report.lost == 0, report
-    assert all(stream.stop().whole for stream in streams)
+    outlived(lab, host, number, pings, streams)
     assert [watch.stop() for watch in watches] == [[], [], []]
     assert host.switch.flows() == before
     assert host.switch.ofctl("dump-groups", "br-int") == groups

@@ -6,6 +6,7 @@ import pytest
 from tests.lab.conftest import MakeEndpoint, MakeNetwork
 from tests.lab.policy.conftest import MakeGroup, MakeRule
 from tests.lab.policy.probes import address_of, connected, tcp, udp
+from tests.lab.restarting import outlived
 
 from plait.intent import PortSpec
 from plait.lab.endpoint import Endpoint
@@ -53,16 +54,7 @@ def test_an_agent_that_ends_and_starts_again_loses_nothing_of_filtered_streams_a
     ]
     assert pings.wait_answered(200)
     watch = FlowWatch.start(host)
-    host.kill_agent(number)
-    assert pings.wait_answered(500)
-    assert all(stream.wait_received(1 << 15) for stream in streams)
-    host.start_agent()
-    lab.wait_ready(AGENT)
-    assert pings.wait_answered(1000)
-    assert all(stream.wait_received(1 << 15) for stream in streams)
-    report = pings.stop(wait_s=10)
-    assert report.lost == 0, report
-    assert all(stream.stop().whole for stream in streams)
+    outlived(lab, host, number, pings, streams, received_bytes=1 << 15)
     assert watch.stop() == []
     assert host.switch.flows() == before
     assert all(connections(end, ofport(end)) for end in (server, near))

@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+from tests.lab.restarting import outlived
 from tests.lab.routing.conftest import VERSIONS, Routed, address, gateways, wait_reaches
 
 from plait.lab.flowwatch import FlowWatch
@@ -43,15 +44,6 @@ def test_an_agent_that_ends_and_starts_again_disturbs_no_routed_traffic(
         TcpStream(beside.namespace, here.namespace, here.v4).start(),
     ]
     assert pings.wait_answered(500)
-    host.kill_agent(number)
-    assert pings.wait_answered(1000)
-    assert all(stream.wait_received(1 << 18) for stream in streams)
-    host.start_agent()
-    lab.wait_ready(AGENT)
-    assert pings.wait_answered(1000)
-    assert all(stream.wait_received(1 << 18) for stream in streams)
-    report = pings.stop(wait_s=10)
-    assert report.lost == 0, report
-    assert all(stream.stop().whole for stream in streams)
+    outlived(lab, host, number, pings, streams)
     assert [watch.stop() for watch in watches] == [[], [], []]
     assert host.switch.flows() == before
