@@ -2,6 +2,23 @@
 
 Ports do not stand below their network: an agent follows its networks, but of ports it needs its own only
 (`bound/`); the others' places come from a reach plane.
+
+    net/<n>/info, subnet/<s>, router/<r>/<s>   a network; its subnets; routers' interfaces on it, again
+    port/<n>/<p>                               a port
+    bound/<host>/<p>                           the same again below its host
+    router/<r>/info, if/<s>, peer/<other>      a router; its interfaces; whom it wants to be joined to
+    group/<g>/info, rule/<rule>                a group; its rules
+    addresses/<a>/info, entry/<prefix>         an address group; its prefixes
+    member/<g>/<p>                             who is in a group
+    referred/<g>/<of>/<rule>                   which rules name a group or address group
+    asked/<r>/<by>                             who wants to be joined to a router
+    pair/<n>/<p>                               what ports may send as, besides their own addresses
+    name/, alloc/, cursor/                     names, addresses, MACs, devices, VNIs that are taken
+    inventory/<host>                           hosts
+    host/<host>, health/<host>                 what their agents say of themselves, under their leases
+    status/<host>/<p>                          what they say of ports
+    reach/<n>/<p>/<host>                       where ports live
+    announced/<host>/<n>/<p>                   which of those records are a host's
 """
 
 ROOT = "plait/v1/"
