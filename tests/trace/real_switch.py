@@ -12,6 +12,7 @@ from plait.compile import Compiler
 from plait.flows.agreement import SwitchStep, steps_of
 from plait.flows.connection import FIRST, State, state_text
 from plait.flows.flow import Flow, Group
+from plait.flows.trace import Answered, Delivered, Dropped, End, Punted, Sent
 from plait.model.entities import Transport
 from plait.net.appctl import appctl
 from plait.net.openflow import OpenFlowConnection
@@ -54,6 +55,21 @@ class RealTrace(msgspec.Struct, frozen=True):
     ends: tuple[tuple[object, ...], ...]
     final: dict[str, str]
     rewritten: dict[str, int]
+
+
+def comparable(end: End) -> tuple[object, ...]:
+    """The end of a simulated packet, as `RealTrace.ends` says it."""
+    match end:
+        case Delivered(ofport):
+            return "port", ofport
+        case Sent(_, tun_id, vtep):
+            return "tunnel", vtep, tun_id
+        case Answered():
+            return ("answer",)
+        case Punted():
+            return ("controller",)
+        case Dropped():
+            raise AssertionError("a drop is nowhere to be seen")
 
 
 class RealSwitch:

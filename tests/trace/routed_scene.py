@@ -9,12 +9,12 @@ routes of r1 10.9.0.0/16, fd00:9::/64 by m and n; 10.8.0.0/16, fd00:8::/64 by no
 """
 
 from plait.compile import Compiler, compile_all
-from plait.model.entities import Endpoint, FixedAddress, LiveHost, Network, Port, Transport
-from plait.model.facets import Attachment, Change, Tunnels
+from plait.model.entities import LiveHost, Network, Transport
+from plait.model.facets import Change, Tunnels
 from plait.model.routers import Peering, Router, RouterInterface, StaticRoute
 from plait.model.view import View
 
-from .scene import ME, TUNNELS, VTEPS, Station
+from .scene import ME, TUNNELS, VTEPS, Station, known
 
 NETWORKS = (
     Network(id="web", name="web", vni=100),
@@ -103,30 +103,9 @@ def world(*more: Change) -> View:
         peering = Peering(router=one, peer=other)
         changes.append(Change(Peering, peering.id, peering))
     for each in STATIONS:
-        changes += here(each) if each.ofport is not None else elsewhere(each)
+        changes += known(each)
     view.apply([*changes, *more])
     return view
-
-
-def here(each: Routed) -> list[Change]:
-    port = Port(
-        id=each.name,
-        name=each.name,
-        network=each.network,
-        mac=each.mac,
-        addresses=(FixedAddress("v4", each.ip), FixedAddress("v6", each.ip6)),
-        host=ME,
-        security=each.security,
-    )
-    assert each.ofport is not None
-    attachment = Attachment(each.name, each.ofport)
-    return [Change(Port, each.name, port), Change(Attachment, each.name, attachment)]
-
-
-def elsewhere(each: Routed) -> list[Change]:
-    ips = (each.ip, each.ip6)
-    endpoint = Endpoint(network=each.network, port=each.name, mac=each.mac, host=each.host, ips=ips)
-    return [Change(Endpoint, each.name, endpoint)]
 
 
 def compiled(*more: Change) -> Compiler:

@@ -75,12 +75,15 @@ def world(stations: Iterable[Station] = STATIONS) -> View:
     changes += [Change(LiveHost, name, LiveHost(name=name, vtep=vtep)) for name, vtep in VTEPS.items()]
     changes.append(Change(Tunnels, "", Tunnels(tuple(sorted(TUNNELS.items())))))
     for each in stations:
-        changes += _here(each) if each.ofport is not None else _elsewhere(each)
+        changes += known(each)
     view.apply(renumber(view, view.apply(changes)))
     return view
 
 
-def _here(each: Station) -> list[Change]:
+def known(each: Station) -> list[Change]:
+    """What h1 knows of a station: one that is plugged in here, or one on another host."""
+    if each.ofport is None:
+        return _elsewhere(each)
     port = Port(
         id=each.name,
         name=each.name,
@@ -91,7 +94,6 @@ def _here(each: Station) -> list[Change]:
         security=each.security,
         multicast=each.multicast,
     )
-    assert each.ofport is not None
     return [
         Change(Port, each.name, port),
         Change(Attachment, each.name, Attachment(each.name, each.ofport)),

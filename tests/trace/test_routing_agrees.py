@@ -12,11 +12,11 @@ from plait.flows.address_numbers import mac_number
 from plait.flows.agreement import SwitchStep, expected_steps
 from plait.flows.packet import Packet
 from plait.flows.pipeline import Table
-from plait.flows.trace import Answered, Delivered, Dropped, End, Punted, Sent
+from plait.flows.trace import Answered, Dropped
 from plait.model.entities import Endpoint
 from plait.model.facets import Change
 
-from .real_switch import OpenVSwitch, RealSwitch
+from .real_switch import OpenVSwitch, RealSwitch, comparable
 from .routed_scene import STATIONS, Routed, compiled, gateway_mac
 from .scene import switch
 
@@ -69,20 +69,6 @@ def before_the_link(steps: tuple[SwitchStep, ...]) -> list[SwitchStep]:
     """Which link it will be only a real switch knows."""
     tables = [step[0] for step in steps]
     return list(steps[: tables.index(Table.NEXT_HOP)] if Table.NEXT_HOP in tables else steps)
-
-
-def comparable(end: End) -> tuple[object, ...]:
-    match end:
-        case Delivered(ofport):
-            return "port", ofport
-        case Sent(_, tun_id, vtep):
-            return "tunnel", vtep, tun_id
-        case Answered():
-            return ("answer",)
-        case Punted():
-            return ("controller",)
-        case Dropped():
-            raise AssertionError("a drop is nowhere to be seen")
 
 
 def random_packet(chance: random.Random, source: Routed) -> Packet:
