@@ -1,7 +1,7 @@
 """Ports: where endpoints are plugged in."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -151,11 +151,8 @@ class Ports:
             after = msgspec.structs.replace(before, **changes)
             words: list[Write] = []
             if groups is not UNSET:
-                known = await look_up(self.store, self.project, groups, {})
-                chosen = {each.id for each in known.values()}
-                chosen.update(each for each in before.groups if each.startswith(PERSONAL))
-                after = msgspec.structs.replace(after, groups=tuple(sorted(chosen)))
-                compares.extend(dict.fromkeys(each.unchanged for each in known.values()))
+                after, known = await self._in_groups(after, groups)
+                compares.extend(known)
             if address_pairs is not UNSET:
                 pairs = canonical_pairs(address_pairs, before.mac)
                 after = msgspec.structs.replace(after, address_pairs=pairs)
@@ -205,6 +202,14 @@ class Ports:
         Raises NotUp with the agent's reason, or with what is missing.
         """
         return (await wait_ports_up(self.store, [port], timeout_s=timeout_s))[0]
+
+    async def _in_groups(self, port: Port, groups: tuple[str, ...]) -> tuple[Port, Iterable[Compare]]:
+        """A port in these groups and its own one, and that the groups stand. Raises NotFound."""
+        found = await look_up(self.store, self.project, groups, {})
+        ids = {each.id for each in found.values()}
+        ids.update(each for each in port.groups if each.startswith(PERSONAL))
+        after = msgspec.structs.replace(port, groups=tuple(sorted(ids)))
+        return after, dict.fromkeys(each.unchanged for each in found.values())
 
     async def _known(self, host: str | None) -> Sequence[Compare]:
         if host is None:
