@@ -126,7 +126,7 @@ def _named(prefixes: tuple[str, ...], lines: TextIO | None) -> list[str]:
 
 
 def _say(session: Session, group: str, **counts: int) -> None:
-    batch.say(session, group, "prefix", "prefixes", of="address group", **counts)
+    batch.say(session, group, one="prefix", many="prefixes", of="address group", **counts)
 
 
 def _short(group: AddressGroup) -> Row:

@@ -20,10 +20,10 @@ def named(given: tuple[str, ...], lines: TextIO | None, *, missing: str) -> list
     return [each for each in wanted if each]
 
 
-def say(session: Session, group: str, what: str, many: str, *, of: str, **counts: int) -> None:
-    """How many of `what` (in plural `many`) were added to, or removed from, a group, which is an `of`."""
+def say(session: Session, group: str, *, one: str, many: str, of: str, **counts: int) -> None:
+    """How many (of which `one`, or `many`) were added to, or removed from, a group, which is an `of`."""
     if session.is_json:
         click.echo(output.to_json({"group": group, **counts}))
         return
     for done, count in counts.items():
-        click.echo(f"{count} {what if count == 1 else many} {done}, {of} {group}")
+        click.echo(f"{count} {one if count == 1 else many} {done}, {of} {group}")

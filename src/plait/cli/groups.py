@@ -162,4 +162,4 @@ def _named(ports: tuple[str, ...], lines: TextIO | None) -> list[str]:
 
 
 def _say(session: Session, group: str, **counts: int) -> None:
-    batch.say(session, group, "port", "ports", of="group", **counts)
+    batch.say(session, group, one="port", many="ports", of="group", **counts)
