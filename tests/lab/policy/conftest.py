@@ -82,6 +82,7 @@ def in_force(lab: Lab, rule: Rule, *hosts: str) -> None:
     """Wait until the switches of these hosts have a rule."""
     for host in hosts:
         wait_until(lambda host=host: _has(lab, host, rule), f"{host} has rule {rule.name}")
+        obeyed(lab, host)
 
 
 def removed(lab: Lab, rule: Rule, *hosts: str) -> None:
@@ -89,11 +90,20 @@ def removed(lab: Lab, rule: Rule, *hosts: str) -> None:
     lab.frontend.run(lambda intent: intent.rules.remove(rule.group, rule.id))
     for host in hosts:
         wait_until(lambda host=host: _lacks(lab, host, rule), f"{host} has rule {rule.name} no more")
+        obeyed(lab, host)
 
 
 def settled(lab: Lab, host: str) -> bool:
     """Whether the switch of a host has all that its agent wants."""
     return lab.host(host).ask("status")["pending"] == 0
+
+
+def obeyed(lab: Lab, host: str) -> None:
+    """Wait until packets obey the flows that the switch has.
+
+    What it keeps of older ones it goes through after it has confirmed a change (its revalidators).
+    """
+    lab.host(host).switch.appctl("revalidator/wait")
 
 
 def _has(lab: Lab, host: str, rule: Rule) -> bool:
