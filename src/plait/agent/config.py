@@ -135,7 +135,7 @@ class Config:
         Option(
             "How Open vSwitch reads the devices that the agent plugs in, where it forwards packets itself; "
             "the kernel's datapath has no use for it. `packet`, packet sockets, works everywhere and costs "
-            "next to nothing. `afxdp` carries about 1.4 times as much of a TCP stream between hosts if the "
+            "next to nothing. `afxdp` carries 1.2 to 1.6 times as much of a TCP stream between hosts if the "
             "underlay's device is read in this way, too (that device is the operator's: `ovs-vsctl set "
             "interface <device> type=afxdp-nonpmd`), and 1.2 times if it is not. Its price: 74 MB of memory "
             "a port, a pause of 0.1 s in all of the host's traffic whenever a port is plugged in, and MTUs "
